@@ -21,7 +21,7 @@ from loadgen.verdict.network import judge_forward, judge_iperf
 from loadgen.verdict.pack import judge_pack
 from loadgen.verdict.relative import judge_round
 from loadgen.verdict.repeats import Repeats
-from tests.support import finds, headrooms, https, isolations, packs, papers, relatives, results
+from tests.support import finds, headrooms, https, isolations, packs, relatives, results
 from tests.support import repeats as repeated
 from tests.support.judged import END
 from tests.support.networks import (
@@ -32,6 +32,9 @@ from tests.support.networks import (
     iperf_header,
     iperf_results,
 )
+from tests.support.papers import BAD, INTERRUPTED
+from tests.support.papers import header as paper_header
+from tests.support.papers import result as paper_result
 
 QUIET = (0.02, "sshd (pid 7)")
 BUSY = (0.92, "make (pid 9)")
@@ -125,8 +128,8 @@ def _isolate(directory: Path, result: Any) -> None:
 
 
 def _paper(directory: Path, result: Any) -> None:
-    header = papers.header()
-    whole = papers.result(papers.INTERRUPTED) if result is CUT else result
+    header = paper_header()
+    whole = paper_result(INTERRUPTED) if result is CUT else result
     document = unfinished(header, whole) if result is CUT else finished(header, whole, finished_at=END)
     RecordWriter(directory, document).close()
 
@@ -201,10 +204,10 @@ RECORDS: dict[str, Callable[[Path], None]] = {
     "relative-round good": lambda path: _round(path, relatives.round_result()),
     "relative-round cut": lambda path: _round(path, CUT),
     "relative-round interrupted": lambda path: _round(path, judge_round(relatives.rounds(1)[0], interrupted=True)),
-    "paper good": lambda path: _paper(path, papers.result()),
+    "paper good": lambda path: _paper(path, paper_result()),
     "paper cut": lambda path: _paper(path, CUT),
-    "paper INVALID": lambda path: _paper(path, papers.result(papers.BAD)),
-    "paper interrupted": lambda path: _paper(path, papers.result(papers.INTERRUPTED)),
+    "paper INVALID": lambda path: _paper(path, paper_result(BAD)),
+    "paper interrupted": lambda path: _paper(path, paper_result(INTERRUPTED)),
 }
 """By kind and end: each writes a record into a directory."""
 
