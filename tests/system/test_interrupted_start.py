@@ -116,3 +116,23 @@ def test_the_command_starts_in_a_module_that_imports_little() -> None:
     code = "import sys; before = set(sys.modules); import coordinator.start; print(*set(sys.modules) - before)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert set(done.stdout.split()) <= {"coordinator", "coordinator.start", "coordinator.starting", "__future__"}
+
+
+_WATCHED = """
+import signal, sys
+from coordinator import start, starting
+
+class Watch:
+    def find_spec(self, name, path=None, target=None):
+        if name == "coordinator.cli":
+            print(signal.getsignal(signal.SIGINT) is starting._end)
+            raise SystemExit
+
+sys.meta_path.insert(0, Watch())
+start.main()
+"""
+
+
+def test_ctrl_c_is_heeded_before_the_command_line_is_imported() -> None:
+    done = subprocess.run([sys.executable, "-c", _WATCHED], capture_output=True, text=True, check=True)
+    assert done.stdout == "True\n"
