@@ -35,6 +35,9 @@ from coordinator.record.interleaved_result import Interleaved
 from coordinator.record.reader import Record, load
 from coordinator.record.sweep_result import Sweep
 from loadgen.model.errors import PlanError
+from loadgen.model.http_plan import HttpPlan
+from loadgen.model.http_secrets import hidden
+from loadgen.model.secrets import MASK
 from loadgen.verdict.paper import PaperResult
 from loadgen.verdict.relative import judge_round
 from loadgen.verdict.relative_result import RelativeResult
@@ -54,8 +57,8 @@ class Resumable:
 def resumable(path: Path) -> Resumable:
     """Read the experiment whose record is in the directory `path`.
 
-    Raises RecordError when there is no such record, and PlanError when nothing is left to play or the record is that of
-    a single run.
+    Raises RecordError when there is no such record, and PlanError when nothing is left to play, the record is that of
+    a single run, or secrets of its plan are masked.
     """
     record = load(path)
     if record.is_of_runs and record.header.kind not in _RESTORE:
@@ -71,8 +74,15 @@ def resumable(path: Path) -> Resumable:
             else f"continue the comparison: loadgen resume {path.resolve().parent}",
         )
     found = _RESTORE[record.header.kind](record)
-    if isinstance(found.experiment.plan(found.done), Answer):
+    step = found.experiment.plan(found.done)
+    if isinstance(step, Answer):
         raise PlanError(f"all runs of {path} are done; nothing is left to play", hint=f"show it: loadgen show {path}")
+    if isinstance(step.plan, HttpPlan) and (parts := hidden(step.plan)):
+        raise PlanError(
+            f"{path} cannot be continued: its record does not hold the secrets of the plan (they are {MASK}): "
+            f"{', '.join(parts)}",
+            hint="play it from the start; with --record-secrets, its record keeps them and can be continued",
+        )
     return found
 
 

@@ -11,8 +11,10 @@ import pytest
 from coordinator.experiment.api import Next
 from coordinator.experiment.resume import resumable, set_aside
 from coordinator.record.document import finished, unfinished
+from coordinator.record.find_result import Wanted
 from coordinator.record.header import KIND_SWEEP, Header
 from coordinator.record.sweep_result import Sweep, SweepPoint
+from coordinator.record.writer import RecordWriter
 from loadgen.model.errors import LoadgenError, PlanError
 from loadgen.model.plan import SpecPlan
 from loadgen.model.target import Target
@@ -114,3 +116,17 @@ def test_a_search_that_is_over_is_not_resumed(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text(json.dumps(finished(finds.header(), finds.find(), finished_at=END)))
     with pytest.raises(PlanError, match="nothing is left to play"):
         resumable(tmp_path)
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_an_experiment_whose_secrets_are_masked_is_not_continued_with_masks(tmp_path: Path, kept: bool) -> None:
+    header = finds.header(Wanted.RATE)
+    requests = tuple(dataclasses.replace(one, headers=("Authorization: Bearer abc",)) for one in header.plan.requests)
+    header = dataclasses.replace(header, plan=dataclasses.replace(header.plan, requests=requests), shows_secrets=kept)
+    RecordWriter(tmp_path / "run", unfinished(header, finds.find(wanted=Wanted.RATE, runs=0))).close()
+    if kept:
+        assert resumable(tmp_path / "run").done == ()
+        return
+    with pytest.raises(PlanError, match=r"cannot be continued: .*\*\*\*.*Authorization") as raised:
+        resumable(tmp_path / "run")
+    assert "--record-secrets" in raised.value.hint
