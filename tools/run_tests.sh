@@ -7,9 +7,13 @@ cd "$(dirname "$0")/.."
 pytest=.venv/bin/pytest
 most=3
 
-"$pytest" -q "$@"
-code=$?
+output=$(mktemp)
+trap 'rm -f "$output"' EXIT
+"$pytest" -q "$@" 2>&1 | tee "$output"
+code=${PIPESTATUS[0]}
 [ "$code" -eq 1 ] || exit "$code"
+# A file of tests that cannot be imported is an error without the name of a test, and its tests did not run.
+grep -E '^ERROR ' "$output" | grep -qv '::' && exit "$code"
 failed=$("$pytest" -q "$@" --last-failed --collect-only -n 0 | grep -c "::")
 [ "$failed" -ge 1 ] && [ "$failed" -le "$most" ] || exit "$code"
 echo "Run again, one at a time: $failed (the failures above are faults to mend, also if these pass now)"

@@ -114,4 +114,4 @@ def test_ns_needs_root(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     with pytest.raises(PlanError, match="the environment ns needs root") as caught:
         Ns().check(NO_LIMITS)
-    assert "--env ns" in caught.value.hint
+    assert "--env bare" in caught.value.hint
