@@ -149,6 +149,8 @@ def _in_turns(
     from coordinator.cli.playing import play
     from coordinator.experiment.interleave import Interleave
     from coordinator.fleet.choice import WayKind
+    from loadgen.verdict.compare import FEWEST_ROUNDS
+    from loadgen.verdict.figures import NAMES
 
     if records or allow:
         raise PlanError(
@@ -167,6 +169,12 @@ def _in_turns(
         )
     check_installed(choice)
     experiment = Interleave(plans=plans, files=tuple(map(str, plan_files)), rounds=rounds, limits=limits)
+    _check_names(limits, NAMES[experiment.runs])
+    if limits and rounds < FEWEST_ROUNDS:
+        raise PlanError(
+            f"--fail-if-worse needs intervals, and {rounds} rounds give none",
+            hint=f"set --repeats to {FEWEST_ROUNDS} or more",
+        )
     return play(experiment, fleet=choice, out=out, as_json=as_json, engines=engines_here(choice, plans[0].engines))
 
 
@@ -188,7 +196,10 @@ def _compared(records: tuple[Path, ...], allow: tuple[str, ...], limits: tuple[L
 
 def check_limits(limits: tuple[Limit, ...], found: Comparison) -> None:
     """Raise PlanError when a limit is of a number that the runs do not have."""
-    known = tuple(dict.fromkeys(row.name for row in found.rows))
+    _check_names(limits, tuple(dict.fromkeys(row.name for row in found.rows)))
+
+
+def _check_names(limits: tuple[Limit, ...], known: tuple[str, ...]) -> None:
     for limit in limits:
         if known and not any(limit.covers(name) for name in known):
             raise PlanError(f"these runs have no number {limit.name!r}", hint=f"they have {', '.join(known)}")

@@ -63,7 +63,7 @@ def resumable(path: Path) -> Resumable:
     record = load(path)
     if record.is_of_runs and record.header.kind not in _RESTORE:
         raise PlanError(
-            f"{path} is a check of headroom; only a sweep or a search can be continued",
+            f"{path} is a check of headroom; only several runs can be continued",
             hint=f"repeat it: loadgen {record.header.kind.partition('-')[0]} --check-headroom --replay {path / 'run'}",
         )
     if record.header.kind not in _RESTORE:
@@ -77,7 +77,8 @@ def resumable(path: Path) -> Resumable:
     step = found.experiment.plan(found.done)
     if isinstance(step, Answer):
         raise PlanError(f"all runs of {path} are done; nothing is left to play", hint=f"show it: loadgen show {path}")
-    if isinstance(step.plan, HttpPlan) and (parts := hidden(step.plan)):
+    plans = found.experiment.plans if isinstance(found.experiment, Interleave) else (step.plan,)
+    if parts := {part: None for plan in plans if isinstance(plan, HttpPlan) for part in hidden(plan)}:
         raise PlanError(
             f"{path} cannot be continued: its record does not hold the secrets of the plan (they are {MASK}): "
             f"{', '.join(parts)}",

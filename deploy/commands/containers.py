@@ -197,7 +197,8 @@ class _Containers:
                         if not place.ready.done() and place.name not in alive:
                             raise TargetError(f"{place.name} did not start", hint=place.last_words())
         except TimeoutError:
-            raise TargetError(f"{silent[0].name} did not start within {_READY_S:g} s") from None
+            limit_s = _READY_S + _READY_PER_VM_S * len(places)
+            raise TargetError(f"{silent[0].name} did not start within {limit_s:g} s") from None
         return [(place, place.ready.result()) for place in places]
 
 

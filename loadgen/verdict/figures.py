@@ -19,6 +19,9 @@ REQUESTS = "requests/s"
 P50, P99 = "response p50", "response p99"
 FAILED = "failed"
 
+NAMES = {"spec": (CONFORM, OPERATIONS, P50, P99, FAILED), "http": (REQUESTS, P50, P99, FAILED)}
+"""The names of all numbers that a run can have, by kind; those of network runs depend on their plans."""
+
 COUNTED = (Verdict.CONFORMING, Verdict.NOT_CONFORMING)
 """The verdicts of runs that count.  An INVALID or DEGRADED run says nothing about the servers."""
 

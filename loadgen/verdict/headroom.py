@@ -90,9 +90,8 @@ def _limit(run: Pace, gain: float | None, times: float | None, *, at_least: bool
         return Limit.GENERATOR
     idle = run.busy is not None and run.busy <= 1 / AMPLE_TIMES
     if gain is not None and gain > MAX_GAIN:
-        return (
-            Limit.UNKNOWN if idle else Limit.GENERATOR
-        )  # engines that were idle were not missing: something else changed
+        # Idle engines were not missing, and with ample headroom alone neither: something else changed between the runs.
+        return Limit.UNKNOWN if idle or (times is not None and times >= AMPLE_TIMES) else Limit.GENERATOR
     if times is None:
         # An engine more that changes nothing may as well have found no core, so the engines must have been idle, too.
         return Limit.FAR if idle and gain is not None else Limit.UNKNOWN

@@ -21,6 +21,10 @@ _EXACT_PAIRS = 5_000
 """For more pairs than these, the distribution of the rank sum is taken as normal."""
 
 
+_EXACT_TREND = 50
+"""For more values than these, the distribution of Kendall's score is taken as normal."""
+
+
 @dataclass(frozen=True, slots=True)
 class Interval:
     """The bounds of an interval, both included."""
@@ -38,11 +42,12 @@ def median_interval(values: Sequence[float]) -> Interval | None:
     The number of values below the true median has a binomial distribution, whatever the values are drawn from.
     """
     count, ordered = len(values), sorted(values)
-    most = (1 - CONFIDENCE) / 2 * 2**count
-    left_out, orders = 0, 1
+    most = 2**count // round(2 / (1 - CONFIDENCE))  # whole numbers: a float does not hold those of 1024 values
+    left_out, orders, ways = 0, 1, 1
     while orders <= most:
         left_out += 1
-        orders += math.comb(count, left_out)
+        ways = ways * (count - left_out + 1) // left_out
+        orders += ways
     return Interval(ordered[left_out - 1], ordered[count - left_out]) if left_out else None
 
 
@@ -70,6 +75,9 @@ def trend_chance(values: Sequence[float]) -> tuple[int, float]:
     score = sum((then > first) - (then < first) for first, then in pairs)
     if not score:
         return 0, 1.0
+    if count > _EXACT_TREND:
+        deviation = math.sqrt(count * (count - 1) * (2 * count + 5) / 18)
+        return (1 if score > 0 else -1), 2 * statistics.NormalDist().cdf(-(abs(score) - 1) / deviation)
     inversions = (len(pairs) - abs(score)) // 2  # rounded down only with equal values, where chance is bounded
     orders = sum(_inversions(count)[: inversions + (len(pairs) - abs(score)) % 2 + 1])
     return (1 if score > 0 else -1), min(1.0, 2 * orders / math.factorial(count))

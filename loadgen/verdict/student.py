@@ -11,6 +11,9 @@ from dataclasses import dataclass
 CONFIDENCE = 0.95
 """The confidence of intervals, where nothing else is asked for."""
 
+FEWEST_EQUAL = 8
+"""Eight equal signs have a chance of less than 1 in 100 when nothing differs."""
+
 _TOO_WIDE = 1e9
 _STEPS = 100
 _MANY = 1000
@@ -62,11 +65,13 @@ class Estimate:
 def mean_ratio(ratios: Sequence[float], confidence: float = CONFIDENCE) -> Estimate:
     """The geometric mean of positive ratios, with its interval by Student's t on their logarithms.
 
-    Logarithms, because twice as fast and half as fast must weigh the same.
+    Logarithms, because twice as fast and half as fast must weigh the same.  Fewer than `FEWEST_EQUAL` ratios that are
+    all the same have no interval: they are those of whole numbers, whose spread is hidden.
     """
     logs = [math.log(ratio) for ratio in ratios]
     mean = statistics.fmean(logs)
-    if len(logs) < 2:
+    equal = max(logs) - min(logs) < 1e-9
+    if len(logs) < 2 or (equal and len(logs) < FEWEST_EQUAL):
         return Estimate(mean=math.exp(mean), low=None, high=None)
     half = two_sided(confidence, len(logs) - 1) * statistics.stdev(logs) / math.sqrt(len(logs))
     return Estimate(mean=math.exp(mean), low=_exp(mean - half), high=_exp(mean + half))

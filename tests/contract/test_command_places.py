@@ -140,7 +140,7 @@ def test_places_are_apart_and_run_at_once(name: str) -> None:
 
 @EACH
 def test_a_command_is_killed_at_its_limit_with_all_that_it_started(name: str) -> None:
-    (ran,) = run(name, "echo begun; sleep 1000 & sleep 1000", timeout_ns=NS_PER_S // 4)
+    (ran,) = run(name, "echo begun; sleep 1000 & sleep 1000", timeout_ns=3 * NS_PER_S)
     assert (ran.status, ran.timed_out, ran.output) == (-signal.SIGKILL, True, "begun\n")
     assert descendants(os.getpid()) == []
 
@@ -153,7 +153,7 @@ def test_nothing_is_left_of_a_cancelled_command(name: str) -> None:
 
     async def cancel() -> None:
         doing = asyncio.create_task(cancelled())
-        assert await asyncio.to_thread(within, 30, lambda: "sleep" in names_below(os.getpid()))
+        assert await asyncio.to_thread(within, 150, lambda: "sleep" in names_below(os.getpid()))
         doing.cancel()
         with pytest.raises(asyncio.CancelledError):
             await doing
@@ -165,7 +165,7 @@ def test_nothing_is_left_of_a_cancelled_command(name: str) -> None:
 @EACH
 def test_nothing_is_left_after_sigkill(name: str, home: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", PROGRAM, name]) as process:
-        assert within(30, lambda: names_below(process.pid).count("sleep") >= 4)
+        assert within(150, lambda: names_below(process.pid).count("sleep") >= 4)
         below = descendants(process.pid)
         process.kill()
         process.wait()

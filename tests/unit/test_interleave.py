@@ -91,6 +91,22 @@ def test_the_secrets_of_all_plans_are_masked() -> None:
     assert "hunter2" not in json.dumps(document)
 
 
+@pytest.mark.parametrize("played", [2, 3])
+def test_turns_do_not_go_on_when_secrets_of_any_plan_are_masked(tmp_path: Path, played: int) -> None:
+    """After two runs the plan with the secret is next (A B, B A), after three the one without."""
+    begun = interleaved(played=played)
+    (request, *others) = begun.plans[1].requests
+    secret = dataclasses.replace(request, headers=("Authorization: Bearer hunter2",))
+    plans = (begun.plans[0], dataclasses.replace(begun.plans[1], requests=(secret, *others)))
+    document = unfinished(http_compare_header(), dataclasses.replace(begun, plans=plans))
+    (tmp_path / "run.json").write_text(json.dumps(document))
+    with pytest.raises(PlanError, match="cannot be continued"):
+        resumable(tmp_path)
+
+
+TWO = ("--plan", "{a}", "--plan", "{a}")
+
+
 def plan_file(path: Path, *words: str) -> Path:
     path.write_text(plan_toml(*words))
     return path
@@ -123,6 +139,12 @@ def test_plan_files_are_read_as_their_commands_read_them(tmp_path: Path) -> None
         ),
         (("{a}", "{a}", "--repeats", "5"), "--plan, --repeats and --out need --interleave"),
         (("--interleave", "--plan", "{a}", "--plan", "{a}x"), "cannot be read"),
+        (("--interleave", *TWO, "--fail-if-worse", "p98:5%"), "these runs have no number 'p98'"),
+        (("--interleave", *TWO, "--fail-if-worse", "operations/s:5%"), "these runs have no number 'operations/s'"),
+        (
+            ("--interleave", *TWO, "--repeats", "2", "--fail-if-worse", "5%"),
+            "--fail-if-worse needs intervals, and 2 rounds give none",
+        ),
     ],
 )
 def test_what_turns_refuse(tmp_path: Path, words: tuple[str, ...], message: str) -> None:

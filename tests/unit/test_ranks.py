@@ -60,6 +60,25 @@ def test_the_chance_of_a_trend_is_the_share_of_orders_with_one_as_clear(count: i
         assert chance == pytest.approx(as_clear / len(orders))
 
 
+def test_very_many_values_are_no_harder_than_a_few() -> None:
+    """1024 values are more than a float can count the orders of; the bounds are those of the normal distribution."""
+    found = median_interval([float(value) for value in range(2000)])
+    assert found is not None
+    assert found.low == pytest.approx(1000 - 0.98 * 2000**0.5, abs=2)
+    assert found.high == pytest.approx(1000 + 0.98 * 2000**0.5, abs=2)
+
+
+def test_the_chance_of_a_trend_in_many_values_goes_on_from_that_in_few() -> None:
+    chance = random.Random(3)
+    series = [value / 150 + chance.random() for value in range(51)]
+    (rising, exact), (also, normal) = trend_chance(series[:50]), trend_chance(series)
+    assert rising == also == 1
+    assert normal == pytest.approx(exact, rel=0.5)
+    assert 1e-7 < exact < 0.1
+    assert trend_chance([chance.random() for _ in range(300)])[1] > 0.01
+    assert trend_chance([float(value) for value in range(300)])[1] < 1e-12
+
+
 def test_equal_values_make_a_trend_no_more_likely() -> None:
     values = (1.0, 1.0, 2.0, 2.0, 3.0, 3.0)
     orders = [tuple(order) for order in itertools.permutations(values)]

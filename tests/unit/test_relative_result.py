@@ -47,7 +47,7 @@ def test_an_interval_that_holds_one_shows_nothing() -> None:
     assert found.reasons[0].startswith("ns: no difference from bare is shown (")
 
 
-@given(st.lists(st.floats(0.1, 10), min_size=2, max_size=8), st.floats(0.1, 10))
+@given(st.lists(st.floats(0.1, 10), min_size=8, max_size=12), st.floats(0.1, 10))
 def test_what_slows_a_whole_round_down_does_not_change_the_ratio(drifts: list[float], factor: float) -> None:
     found = judge_relative(FREE, [wall_round(n, {"bare": d, "ns": d * factor}) for n, d in enumerate(drifts, start=1)])
     assert found.rows[1].relative == pytest.approx(1 / factor, rel=1e-6)
