@@ -179,7 +179,8 @@ def _say(row: RelativeRow, first: str) -> str:
     if row.relative is None:
         return f"its {row.metric} cannot be divided by that of {first}"
     if row.difference is Difference.UNKNOWN:
-        return f"{row.relative:.3f} times as good as {first}; one round gives no interval"
+        few = f"the same ratio in {row.pairs} rounds" if row.pairs > 1 else "one round"
+        return f"{row.relative:.3f} times as good as {first}; {few} gives no interval"
     interval = f"{row.relative_low:.3f} to {row.relative_high:.3f}, {100 * CONFIDENCE:g} % confidence"
     if row.difference is Difference.NOT_SHOWN:
         return f"no difference from {first} is shown ({interval})"

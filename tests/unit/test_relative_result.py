@@ -61,6 +61,12 @@ def test_only_rounds_with_both_give_ratios() -> None:
     assert found.exit_code is ExitCode.INTERRUPTED
 
 
+def test_the_same_ratio_in_a_few_rounds_has_no_interval_and_says_so() -> None:
+    found = judge_relative(FREE, [wall_round(n, {"bare": 2.0, "ns": 4.0}) for n in range(1, 4)])
+    assert found.rows[1].relative_low is None
+    assert "0.500 times as good as bare; the same ratio in 3 rounds gives no interval" in found.reasons[0]
+
+
 def test_one_round_has_no_interval_and_says_so() -> None:
     found = result(1)
     assert (found.rows[1].sd, found.rows[1].relative_low) == (None, None)
