@@ -1,7 +1,7 @@
 """Settings of the documentation site: `make docs` builds it with Sphinx into build/site.
 
-The source directory is the root of the repository, so that a link from a page to DESIGN.md, or to a file of the code, is
-the same on the site and in the repository.
+The source directory is the root of the repository, so that a link from a page to DESIGN.md, or to a file of the code,
+is the same on the site and in the repository.
 """
 
 from __future__ import annotations
