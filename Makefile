@@ -13,7 +13,7 @@ UNHURRIED := $(addprefix tests/system/test_,proxy.py proxy_flows.py proxy_host.p
 	relative.py browser.py site.py startup.py terminal.py vms_under_qemu.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-pythons coverage lint format picture golden schema vendor docs lock wheel bench bench-engine bench-fleet \
+.PHONY: help demo test test-fast test-pythons coverage lint format picture golden schema reference vendor docs lock wheel bench bench-engine bench-fleet \
 	bench-canary bench-http bench-losses bench-network bench-startup bench-trust sanitize debian clean
 
 help: ## List the targets
@@ -56,6 +56,10 @@ golden: $(VENV)/.test-installed ## Rewrite the golden files; read the diff befor
 
 schema: $(VENV)/.test-installed ## Write run.schema.json and docs/json.md again, from the types in coordinator/record/schema
 	$(BIN)/python -m coordinator.record.schema
+
+reference: schema ## Write the pages in docs/reference, the help texts in tests/golden/help and what `make schema` writes again
+	$(BIN)/python -m tools.reference
+	$(BIN)/pytest -q tests/golden/test_golden_help.py --update-golden
 
 docs: $(VENV)/.test-installed ## Build the documentation site into build/site; a warning is an error
 	$(BIN)/sphinx-build -q -W --keep-going -c docs -d build/doctrees . build/site

@@ -19,10 +19,10 @@ from loadgen.verdict.vm_counters import VmCounters
 class Verdict(enum.Enum):
     """The verdict of a run (DESIGN.md, "Verdicts")."""
 
-    CONFORMING = "conforming"
-    NOT_CONFORMING = "not conforming"
+    CONFORMING = "conforming"  # the servers meet the rules; VALID in reports of runs without such rules
+    NOT_CONFORMING = "not conforming"  # the servers do not meet the rules
     INVALID = "INVALID"  # the measurement cannot be trusted: nothing is said about the servers
-    DEGRADED = "DEGRADED"  # a worker was lost
+    DEGRADED = "DEGRADED"  # a load machine or an engine was lost
     INTERRUPTED = "interrupted"  # stopped by the user: the measurements are shown, but the run is not judged as a whole
 
     @property
