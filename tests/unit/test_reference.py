@@ -1,4 +1,4 @@
-"""The pages in docs/reference are those that the code makes, and nothing of the code is missing on them."""
+"""Nothing of the code is missing on the generated pages.  test_docs_pages.py compares the pages with their files."""
 
 from __future__ import annotations
 
@@ -20,13 +20,8 @@ from tools.reference.pages import FOLDER, PAGES
 from workloads.catalog import SPEC
 
 
-@pytest.mark.parametrize("name", PAGES)
-def test_a_page_is_current(name: str) -> None:
-    assert (FOLDER / name).read_text("utf-8") == PAGES[name](), "run: make reference"
-
-
 def test_the_schema_is_current() -> None:
-    assert FILE.read_text("utf-8") == schema_text(), "run: make reference"
+    assert FILE.read_text("utf-8") == schema_text(), "run: make reference (or python -m coordinator.record.schema)"
 
 
 def test_the_folder_holds_generated_pages_only() -> None:

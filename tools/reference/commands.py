@@ -30,7 +30,8 @@ def page() -> str:
 
 def all_commands() -> Iterator[tuple[click.Command, click.Context]]:
     """The program itself and each command of it, also those of groups, with the context that knows its whole name."""
-    context = click.Context(app, info_name="loadgen")
+    names = app.context_settings["help_option_names"]  # a command keeps the help option that it created first
+    context = click.Context(app, info_name="loadgen", help_option_names=names)
     yield app, context
     yield from _commands(app, context)
 
