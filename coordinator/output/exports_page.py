@@ -148,7 +148,11 @@ _HEAD = """\
 What each export of loadgen contains: names, units, meaning. [Output formats](output.md) says which there are;
 [run.json](json.md) has a page of its own. Numbers have no thousands separators, and points as decimal points.
 
-Each CSV is read in one line, for example by pandas:
+```sh
+loadgen show runs/2026-02-03T04-05-06-spec --format seconds
+```
+
+Each CSV is read in one line, for example by pandas, once the output is in a file:
 
 ```python
 frame = pandas.read_csv("seconds.csv")
@@ -173,7 +177,7 @@ An interval log of version 1.3 with histograms in the V2 encoding, for the reade
 _LIVE = """\
 ## Metrics of a run in progress
 
-Prometheus (`--metrics`) and OpenTelemetry (`--otlp`) get the same numbers, read off what the live view shows. All are
+Prometheus and OpenTelemetry get the same numbers, read off what the live view shows. All are
 gauges: rates and times are those of the newest complete second. A number that is not known is not exported. Nothing of
 a run in progress is a verdict: that is in the record when the run is over.
 
