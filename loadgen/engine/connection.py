@@ -115,10 +115,8 @@ class Connection:
     def begin(self, now_ns: int) -> None:
         """Begin the operation, which is due."""
         quota, row = self._context.quota, self._row
-        if quota.left <= 0:
-            quota.retire()
+        if quota is not None and not quota.take():
             return
-        quota.left -= 1
         self._sent_ns = self._progress_ns = now_ns
         self._received = 0
         if row != self._prepared_row:
@@ -365,11 +363,12 @@ class Connection:
 
     def _rest_after_error(self, now_ns: int) -> None:
         self._row = self._next_row
-        if self._context.quota.left > 0:
-            self._rest_until(max(now_ns, self._due_ns) + self._context.error_rest_ns)
-        else:
+        quota = self._context.quota
+        if quota is not None and quota.left <= 0:
             self._doing = _RESTING
-            self._context.quota.retire()
+            quota.retire()
+        else:
+            self._rest_until(max(now_ns, self._due_ns) + self._context.error_rest_ns)
 
     def _record(self, done_ns: int, outcome: Outcome) -> None:
         context = self._context
