@@ -47,9 +47,7 @@ def check_file(file: Path) -> None:
         try:
             importlib.import_module("matplotlib")
         except ImportError:
-            raise PlanError(
-                "figures need matplotlib, which is not installed: pip install 'loadgen-verdict[plot]'"
-            ) from None
+            raise PlanError("figures need matplotlib, which is not installed: pip install matplotlib") from None
 
 
 def save(picture: Picture, file: Path, *, marks: Sequence[str], columns: int, svg_text: bool) -> None:
