@@ -313,7 +313,7 @@ def luminance(colour: str) -> float:
 
 def test_without_matplotlib_one_line_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(PlanError, match="^figures need matplotlib.*: pip install matplotlib$") as caught:
+    with pytest.raises(PlanError, match=r"^figures need matplotlib.*: pip install matplotlib$") as caught:
         check_file(tmp_path / "a.pdf")
     assert caught.value.exit_code == 2
     check_file(tmp_path / "a.csv")
