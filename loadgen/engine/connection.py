@@ -112,6 +112,10 @@ class Connection:
         self._doing = _STOPPED
         self._close()
 
+    def sockets(self) -> Sequence[socket.socket]:
+        """The open TCP connection."""
+        return () if self._sock is None else (self._sock,)
+
     def begin(self, now_ns: int) -> None:
         """Begin the operation, which is due."""
         quota, row = self._context.quota, self._row
@@ -389,6 +393,7 @@ class Connection:
     def _close(self) -> None:
         if self._sock is None:
             return
+        self._context.tcp.ended(self.number, self._sock)
         self._context.readiness.forget(self._fd)
         self._sock.close()
         self._sock = None
