@@ -96,15 +96,15 @@ def said(*arguments: Any) -> list[str]:
 
 
 def test_the_report_says_it_in_one_line() -> None:
-    numbers = {**SEEN, "retransmits": 5, "segments_sent": 1000, "segments_received": 3000, "busy_us": 10}
-    view = tcp_view({(0, 0): {**numbers, "rwnd_limited_us": 4}, (0, 1): SEEN}, {(0, 0): (5, 0)}, [100, 200])
+    numbers = {**SEEN, "retransmits": 5, "segments_sent": 1000, "segments_received": 3000, "busy_us": 10_000_000}
+    view = tcp_view({(0, 0): {**numbers, "rwnd_limited_us": 4_000_000}, (0, 1): SEEN}, {(0, 0): (5, 0)}, [100, 200])
     found = judged(view, (SLOW, SLOW, GOOD, GOOD, GOOD, GOOD))
     rows = [Vm("vm01", found.targets[0]), Vm("vm02", found.targets[1]), Vm("vm03", None)]
     lines = said(found.all, rows, "VM", "VMs")
     assert lines[:3] == [
         "TCP (client's end): 5 of 1,000 segments resent, 0 of 3,000 received out of order",
-        "  round-trip time min/p50/p99 0.10/0.10/0.20 ms; sending limited by receive",
-        "window 40% of the time",
+        "  round-trip time min/p50/p99 0.10/0.10/0.20 ms",
+        "  sending for 10 s: congestion window 60%, receive window 40%",
     ]
     assert "1 of 2 non-conforming connections had retransmits or segments out of order; 1" in lines
     assert [line.split() for line in lines if line.lstrip().startswith("vm")] == [

@@ -39,7 +39,9 @@ def tcp_lines(whole: TcpRow | None, rows: Sequence[Row], one: str, many: str) ->
     yield Text(f"TCP (client's end): {', '.join(_sums(whole))}")
     if whole.rtts:
         times = "/".join(fmt.millis(value) for value in (whole.rtt_min_ms, whole.rtt_p50_ms, whole.rtt_p99_ms))
-        yield Text(f"  round-trip time min/p50/p99 {times} ms{_limits(whole)}")
+        yield Text(f"  round-trip time min/p50/p99 {times} ms")
+    if limits := _limits(whole):
+        yield Text(f"  sending for {whole.busy_s:.3g} s: {', '.join(limits)}")
     if whole.not_conforming is not None and whole.not_conforming.connections:
         yield Text(say_blame(whole.not_conforming))
     if len(rows) > 1 and any(row.tcp is not None and _matters(row.tcp) for row in rows):
@@ -64,11 +66,19 @@ def _of(part: int, whole: int | None) -> str:
     return fmt.count(part) if whole is None else f"{fmt.count(part)} of {fmt.count(whole)}"
 
 
-def _limits(row: TcpRow) -> str:
+def _limits(row: TcpRow) -> list[str]:
     """What limited the sending; nothing where it was the congestion window only, as it usually is."""
-    shares = {"receive window": row.rwnd_limited, "send buffer": row.sndbuf_limited}
+    shares = {
+        "congestion window": row.cwnd_limited,
+        "receive window": row.rwnd_limited,
+        "send buffer": row.sndbuf_limited,
+    }
     found = [f"{name} {share:.0%}" for name, share in shares.items() if share is not None and share >= _LIMITED]
-    return f"; sending limited by {', '.join(found)} of the time" if found else ""
+    return (
+        found
+        if any(share is not None and share >= _LIMITED for share in (row.rwnd_limited, row.sndbuf_limited))
+        else []
+    )
 
 
 def _matters(row: TcpRow) -> bool:
