@@ -56,6 +56,10 @@ COMMANDS = {
         "coordinator.cli.show:show",
         "Print the result of a recorded run again.",
     ),
+    "report": Entry(
+        "coordinator.cli.report:report",
+        "Draw recorded runs as one HTML file: verdict, evidence, plots and tables.",
+    ),
     "collect": Entry(
         "coordinator.cli.collect:collect_command",
         "Fetch the results that RUN left on its load machines, and add them to its record.",

@@ -91,7 +91,7 @@ def _blocks(judged: Judged[Any, Any], verdict: Verdict | None) -> Iterator[Block
     if trust:
         yield from _checks("Can the load generator be trusted?", trust)
     if others:
-        yield from _checks("What was asked of the servers", others)
+        yield from _checks("What was asked of the servers:", others)
     disturbance = getattr(judged.result, "disturbance", None)
     if disturbance is not None:
         undisturbed = f"None of the {disturbance.measured_s} measured seconds was disturbed on a load machine."
@@ -104,11 +104,11 @@ def _checks(title: str, checks: list[Stated]) -> Iterator[Block]:
     """The failed checks at once, all of them when asked for."""
     failed = [one for one in checks if not one.check.ok]
     count = f"{len(checks) - len(failed)} of {len(checks)} checks hold"
-    answer = "No: " if failed and checks[0].group.endswith(TRUST) else ""
-    yield Words(f"{title} {answer}{count}.", "bad" if failed else "good")
+    answer = f"{'No' if failed else 'Yes'}: {count}" if title.endswith("?") else count
+    yield Words(f"{title} {answer}.", "bad" if failed else "good")
     if failed:
         yield _table("Checks that failed", failed[:_SHOWN])
-    yield Folded(f"All checks: {title}", [_table("Checks", checks[:_SHOWN], len(checks) - _SHOWN)])
+    yield Folded(f"All checks: {title.rstrip(':')}", [_table("Checks", checks[:_SHOWN], len(checks) - _SHOWN)])
 
 
 def _table(title: str, checks: list[Stated], left: int = 0) -> Table:

@@ -78,6 +78,7 @@ def _latencies(title: str, known: list[tuple[str, Latency]]) -> Iterator[Block]:
     if binned:
         data = {
             "form": "stacked",
+            "ordered": True,
             "xLabel": "% of the probes",
             "rows": [hog for hog, _ in binned],
             "parts": list(_BINS),

@@ -17,6 +17,7 @@ from loadgen.model.units import NS_PER_MS, NS_PER_S, format_window
 from loadgen.verdict.network_result import ForwardResult, ForwardRow, IperfResult
 
 _TESTS = 8
+_TIMES = ("p50", "p90", "p99")
 _SPREAD = "Lines: from the slowest to the fastest run. The bar is the median."
 
 
@@ -38,18 +39,17 @@ def iperf_blocks(judged: Judged[Any, IperfResult]) -> Iterator[Block]:
             for row in rows
             for rate in row.rates
         ]
-        names = list(dict.fromkeys(bar["name"] for bar in bars))
+        names = list(dict.fromkeys(str(bar["name"]) for bar in bars))
         yield grouped("Rate by window (Table 3)", groups, names, bars, unit="Mbit/s", of="window", note=_SPREAD)
     latencies = [row for row in judged.result.rows if not row.rates]
     if latencies:
         groups = [format_window(row.window_bytes) for row in latencies]
-        names = ("p50", "p90", "p99")
         bars = [
             {"group": group, "name": name, "value": None if ns < 0 else ns / NS_PER_MS}
             for group, row in zip(groups, latencies, strict=True)
-            for name, ns in zip(names, (row.latency.p50_ns, row.latency.p90_ns, row.latency.p99_ns), strict=True)
+            for name, ns in zip(_TIMES, (row.latency.p50_ns, row.latency.p90_ns, row.latency.p99_ns), strict=True)
         ]
-        yield grouped("Time of a transaction", list(dict.fromkeys(groups)), names, bars, unit="ms", of="window")
+        yield grouped("Time of a transaction", list(dict.fromkeys(groups)), _TIMES, bars, unit="ms", of="window")
     yield from _over_time(judged)
 
 
@@ -67,14 +67,13 @@ def forward_blocks(judged: Judged[Any, ForwardResult]) -> Iterator[Block]:
     times = [row for row in result.latencies if row.latency.p50_ns >= 0]
     for link in dict.fromkeys(row.link for row in times):
         own_times = [row for row in times if row.link is link]
-        names = ("p50", "p90", "p99")
         bars = [
             {"group": row.mode.value, "name": name, "value": None if ns < 0 else ns / 1000}
             for row in own_times
-            for name, ns in zip(names, (row.latency.p50_ns, row.latency.p90_ns, row.latency.p99_ns), strict=True)
+            for name, ns in zip(_TIMES, (row.latency.p50_ns, row.latency.p90_ns, row.latency.p99_ns), strict=True)
         ]
         groups = [row.mode.value for row in own_times]
-        yield grouped(f"Ping-pong, link {link.value}", groups, names, bars, unit="µs", of="way")
+        yield grouped(f"Ping-pong, link {link.value}", groups, _TIMES, bars, unit="µs", of="way")
     yield from _over_time(judged)
 
 

@@ -56,10 +56,11 @@ class Scene:
         spans = [] if self.disturbance is None else [(one.first_s, one.last_s + 1) for one in self.disturbance.spans]
         found: list[tuple[float, float]] = []
         for at in np.flatnonzero(line.measured).tolist():
-            begin = line.first_s + at * line.span_s
+            begin, end = line.first_s + at * line.span_s, line.first_s + (at + 1) * line.span_s
             if found and found[-1][1] == begin:
-                begin = found.pop()[0]
-            found.append((begin, line.first_s + (at + 1) * line.span_s))
+                found[-1] = (found[-1][0], end)
+            else:
+                found.append((begin, end))
         return bands(found, "measured") + bands([(float(first), float(end)) for first, end in spans], "disturbed")
 
 
@@ -158,9 +159,9 @@ def _by_target(
     line, log = scene.timeline, low is None
     groups = groups_of(len(scene.names), _MAX_ROWS)
     rows = np.array([_worst(values[group], worst) for group in groups])
-    known = rows[~np.isnan(rows) & (rows > 0 if log else True)]
-    least = float(known.min()) if low is None and len(known) else low or 0.01
-    most = max(float(known.max()) if high is None and len(known) else high or 1.0, least * 1.05)
+    known = rows[rows > 0] if log else rows[~np.isnan(rows)]
+    least = low if low is not None else float(known.min()) if len(known) else 0.01
+    most = high if high is not None else max(float(known.max()) if len(known) else 1.0, least * 1.05)
     several = len(groups[0]) > 1
     end_s = line.first_s + line.length_s
     data = {

@@ -3,8 +3,10 @@
 (() => {
   const COLOURS = ["var(--c1)", "var(--c2)", "var(--c3)", "var(--c4)", "var(--c5)", "var(--c6)", "var(--c7)", "var(--c8)", "var(--c9)"];
   const colours = (names) => ({ domain: names, range: names.map((_, at) => COLOURS[at % COLOURS.length]) });
+  const steps = (names) => names.map((_, at) => d3.interpolateYlOrRd(0.1 + (0.9 * at) / Math.max(1, names.length - 1)));
   const short = (value) =>
     Math.abs(value) >= 1e4 || (value !== 0 && Math.abs(value) < 0.01) ? d3.format(".3~s")(value) : d3.format(",.4~g")(value);
+  const rough = (value) => (Math.abs(value) >= 1e4 ? d3.format(".2~s")(value) : d3.format(",.2~r")(value));
   const widest = (names) => Math.min(220, 24 + 7 * Math.max(0, ...names.map((name) => String(name).length)));
   const common = (data, width) => ({
     width,
@@ -64,6 +66,8 @@
     const { rows, columns, low, high, log } = data;
     const value = log ? (level) => low * (high / low) ** (level / 254) : (level) => low + ((high - low) * level) / 254;
     const values = Float64Array.from(atob(data.levels), (char) => (char.charCodeAt(0) === 255 ? NaN : value(char.charCodeAt(0))));
+    const middle = log ? Math.sqrt(low * high) : (low + high) / 2;
+    const marks = [low, middle, high];
     const every = Math.max(1, Math.ceil(data.ticks.length / 24));
     const ticks = data.ticks.filter((_, at) => at % every === 0);
     const label = new Map(ticks.map((one) => [one.at, one.label]));
@@ -73,7 +77,7 @@
       marginLeft: Math.max(62, widest(ticks.map((one) => one.label))),
       x: { ...axis(data, "xLabel"), domain: [data.from, data.to], tickFormat: short },
       y: { ...axis(data, "yLabel"), domain: data.down ? [rows, 0] : [0, rows], ticks: [...label.keys()], tickFormat: (at) => label.get(at) ?? "" },
-      color: { type: log ? "log" : "linear", domain: [low, high], scheme: data.scheme, label: data.label, legend: true, tickFormat: short, ticks: 4 },
+      color: { type: log ? "log" : "linear", domain: [low, high], scheme: data.scheme, label: data.label, legend: true, tickFormat: rough, ticks: marks },
       marks: [
         Plot.raster(values, { width: columns, height: rows, x1: data.from, x2: data.to, y1: 0, y2: rows, imageRendering: "pixelated" }),
         Plot.frame({ stroke: "currentColor", strokeOpacity: 0.4 }),
@@ -89,7 +93,7 @@
       marginLeft: widest(data.rows),
       x: { ...axis(data, "xLabel"), grid: true },
       y: { label: null, domain: data.rows },
-      color: { ...colours(data.parts), legend: true },
+      color: { ...(data.ordered ? { domain: data.parts, range: steps(data.parts) } : colours(data.parts)), legend: true },
       marks: [Plot.barX(parts, { x: "value", y: "row", fill: "part", inset: 1, order: data.parts, tip: { format: { x: short } } })],
     });
   }

@@ -46,13 +46,12 @@ class _Run:
 
 
 def report_text(runs: Sequence[Judged[Any, Any]], comparison: Comparison | None = None) -> str:
-    """The page about these runs, and how they compare if that is given."""
+    """The page about these runs, and how they compare if that is given; of a comparison alone without any run."""
     shown = [_run(judged) for judged in runs]
     mark = next((one.head.watermark for one in shown if one.head.watermark), "")
     library, own = _inline(script()), _inline(_own("page.js"))
-    title = shown[0].title if len(shown) == 1 else f"{len(shown)} runs of loadgen"
-    return _template().render(
-        title=f"{title}: {shown[0].head.verdict}" if len(shown) == 1 else title,
+    page: str = _template().render(
+        title=f"{shown[0].title}: {shown[0].head.verdict}" if len(shown) == 1 else "Runs of loadgen",
         watermark=mark,
         compared=_compared(comparison),
         runs=shown,
@@ -64,6 +63,7 @@ def report_text(runs: Sequence[Judged[Any, Any]], comparison: Comparison | None 
         kind=_kind,
         json=_json,
     )
+    return page
 
 
 def _run(judged: Judged[Any, Any]) -> _Run:

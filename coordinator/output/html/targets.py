@@ -42,13 +42,17 @@ def target_sections(part: Part, result: RunResult | HttpResult) -> list[Section]
     timeline = timeline_of(part.record.measured, len(names)) if names else None
     order = _worst_first(names, rows)
     has_score = bool(is_spec and isinstance(result, RunResult) and result.has_score)
-    scene = timeline and Scene(
-        timeline=timeline,
-        names=names,
-        order=order,
-        word=word,
-        conformity=has_score,
-        disturbance=result.disturbance,
+    scene = (
+        None
+        if timeline is None
+        else Scene(
+            timeline=timeline,
+            names=names,
+            order=order,
+            word=word,
+            conformity=has_score,
+            disturbance=result.disturbance,
+        )
     )
     sections = []
     if rows and names:
@@ -115,20 +119,17 @@ def _counters(rows: Sequence[Row]) -> Iterator[Block]:
     known = [(row, row.counters) for row in rows if isinstance(row, TargetResult) and row.counters is not None]
     if not known:
         return
-    columns = {
-        name: cells for name, cell in _COUNTERS.items() if any(cells := [cell(one) for _, one in known[:_COUNTED]])
-    }
+    shown = known[:_COUNTED]
+    columns = {name: [cell(one) for _, one in shown] for name, cell in _COUNTERS.items()}
+    columns = {name: texts for name, texts in columns.items() if any(texts)}
+    held = ["; ".join(cause.phrase for cause in one.held) or "-" for _, one in shown]
     cells = tuple(
-        (
-            row.name,
-            *(column[at] or "-" for column in columns.values()),
-            "; ".join(held.phrase for held in one.held) or "-",
-        )
-        for at, (row, one) in enumerate(known[:_COUNTED])
+        (row.name, *(texts[at] or "-" for texts in columns.values()), held[at]) for at, (row, _) in enumerate(shown)
     )
-    left = len(known) - len(cells)
+    left = len(known) - len(shown)
     note = f"{left:,} better VMs are left out; loadgen show --format vms has all of them." if left > 0 else ""
-    yield Table("What the kernel counted for each VM (median iteration)", ("VM", *columns, "what held it"), cells, note)
+    head = ("VM", *columns, "what held it")
+    yield Table("What the kernel counted for each VM (median iteration)", head, cells, note)
 
 
 def _share(part: int | None, whole: float | None) -> str:

@@ -19,7 +19,7 @@ MAX_COLUMNS = 240
 """At most so many columns: a longer run has columns of several seconds."""
 
 _ERRORS = np.array([outcome.is_error for outcome in Outcome])
-_GOOD, _BYTES = 0, 3  # places in the sums of a CellTable
+_GOOD = 0  # its place in the sums of a CellTable
 _TIMES, _BOUNDS = 3, 4  # histograms of each cell: see CellTable
 _LOWEST_MS, _ROWS = 0.01, 48
 
@@ -28,8 +28,8 @@ _LOWEST_MS, _ROWS = 0.01, 48
 class Timeline:
     """The numbers of `targets` in columns of `span_s` seconds, from second `first_s` of the run on.
 
-    Arrays of shape (targets, columns): `ok`, `failed`, `good` and `bytes` are counts of operations that ended there;
-    `p50_ms` and `p99_ms` of the response times are NaN without any operation, and lower bounds where some failed.
+    Arrays of shape (targets, columns): `ok`, `failed` and `good` (within the bound) count operations that ended there;
+    `p99_ms` of the response times is NaN without any operation, and a lower bound where some failed.
     `p99_all_ms`, shape (columns), is of all targets.  `measured`, shape (columns), says whether a measured window has
     a part in the column.  `heat`, shape (rows, columns), counts operations by response time: row r is of
     `edges_ms[r]` to `edges_ms[r + 1]`.  `response` and `service` are all times in measured windows, lower bounds with
@@ -41,8 +41,6 @@ class Timeline:
     ok: NDArray[np.int64]
     failed: NDArray[np.int64]
     good: NDArray[np.int64]
-    bytes: NDArray[np.int64]
-    p50_ms: NDArray[np.float64]
     p99_ms: NDArray[np.float64]
     p99_all_ms: NDArray[np.float64]
     measured: NDArray[np.bool_]
@@ -92,8 +90,8 @@ _AT_ONCE = 16
 
 def _timeline(sums: dict[int, CellTable], first_s: int, span_s: int, columns: int, targets: int) -> Timeline:
     shape = (targets, columns)
-    counts = {name: np.zeros(shape, np.int64) for name in ("ok", "failed", "good", "bytes")}
-    spots = {name: np.full(shape, np.nan) for name in ("p50_ms", "p99_ms")}
+    counts = {name: np.zeros(shape, np.int64) for name in ("ok", "failed", "good")}
+    p99_ms = np.full(shape, np.nan)
     p99_all, measured = np.full(columns, np.nan), np.zeros(columns, np.bool_)
     wholes: list[Histogram] = [Histogram.EMPTY] * columns
     judged: dict[str, list[Histogram]] = {"response": [], "service": []}
@@ -103,10 +101,8 @@ def _timeline(sums: dict[int, CellTable], first_s: int, span_s: int, columns: in
         np.add.at(counts["ok"][:, at], own, table.outcomes[:, Outcome.OK].astype(np.int64))
         np.add.at(counts["failed"][:, at], own, table.outcomes[:, _ERRORS].sum(axis=1).astype(np.int64))
         np.add.at(counts["good"][:, at], own, table.sums[:, _GOOD].astype(np.int64))
-        np.add.at(counts["bytes"][:, at], own, table.sums[:, _BYTES].astype(np.int64))
         of_targets = _lowest(table, own, targets, 0)
-        for name, q in (("p50_ms", 50), ("p99_ms", 99)):
-            spots[name][:, at] = [np.nan if ns is None else ns / NS_PER_MS for ns in of_targets.percentiles_ns(q)]
+        p99_ms[:, at] = [np.nan if ns is None else ns / NS_PER_MS for ns in of_targets.percentiles_ns(99)]
         wholes[at] = of_targets.add_up(np.zeros(targets, np.int64), 1)[0]
         p99 = wholes[at].percentile_ns(99)
         p99_all[at] = np.nan if p99 is None else p99 / NS_PER_MS
@@ -117,8 +113,10 @@ def _timeline(sums: dict[int, CellTable], first_s: int, span_s: int, columns: in
     return Timeline(
         first_s=first_s,
         span_s=span_s,
-        **counts,
-        **spots,
+        ok=counts["ok"],
+        failed=counts["failed"],
+        good=counts["good"],
+        p99_ms=p99_ms,
         p99_all_ms=p99_all,
         measured=measured,
         heat=heat,

@@ -155,6 +155,6 @@ def _lost(time: TimeShares, others: Sequence[TimeShares], word: str) -> Iterator
             found.append((own - usual, f"{own:.1%} {words}{beside}"))
     if found:
         found.sort(reverse=True)
-        yield f"Of its connections' time, {', '.join(words for _, words in found[:3])}."
+        yield f"Of its connections' time, it spent {', '.join(words for _, words in found[:3])}."
     elif others:
         yield f"Its connections' time is spent as that of the other {word}s."
