@@ -332,8 +332,8 @@ def paper_blocks(judged: Judged[Any, PaperResult]) -> Iterator[Block]:
                 found,
                 unit=unit,
                 of="",
-                note="The paper's numbers are of other hardware: they are no score against this machine. What the paper "
-                "says in words is among the numbers below.",
+                note="The paper's numbers are of other hardware: they are no score against this machine. What the "
+                "paper says in words is among the numbers below.",
             )
 
 
