@@ -118,7 +118,7 @@ def test_a_run_leaves_a_report(browser: Browser, tmp_path: Path) -> None:
     phases = ("--ramp-up", "500ms", "--warmup", "0s", "--duration", "2s", "--ramp-down", "0s")
     done = loadgen("spec", *load, *phases, "--out", "run", "--html", "page.html", cache=tmp_path, cwd=tmp_path)
     assert done.code in (0, 1, 3), done.err
-    assert "report: page.html" in done.err
+    assert "report: page.html" in done.err, done.err
     browser.show_as()
     browser.open_file(tmp_path / "page.html")
     assert_clean(browser)
