@@ -56,6 +56,10 @@ COMMANDS = {
         "coordinator.cli.show:show",
         "Print the result of a recorded run again.",
     ),
+    "report": Entry(
+        "coordinator.cli.report:report",
+        "Draw recorded runs as one HTML file: verdict, evidence, plots and tables.",
+    ),
     "plot": Entry(
         "coordinator.cli.plot:plot",
         "Draw a record as a figure for a paper, or write its numbers as a table.",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from coordinator.cli.html_option import html_option
 from coordinator.cli.options import FILE, Parsed
 from coordinator.cli.panels import command, option
 from coordinator.cli.repeat_options import MAX_REPEATS
@@ -104,6 +105,7 @@ def _parse_fields(text: str) -> tuple[str, ...]:
     help="Format of the output.",
 )
 @option("--json", "as_json", is_flag=True, panel=_RESULT, help="Short form of --format json.")
+@html_option
 def compare(
     records: tuple[Path, ...],
     allow: tuple[tuple[str, ...], ...],
@@ -114,6 +116,7 @@ def compare(
     out: Path | None,
     form: str,
     as_json: bool,
+    html: Path | None,
 ) -> int:
     """Compare runs: is one group better or worse than the first one, and by how much?
 
@@ -125,12 +128,16 @@ def compare(
 
     as_json = as_json or form == "json"
     if interleave:
-        return _in_turns(records, allow, limits, plan_files, repeats or _ROUNDS, out=out, as_json=as_json)
+        return _in_turns(records, allow, limits, plan_files, repeats or _ROUNDS, out=out, as_json=as_json, html=html)
     if plan_files or repeats or out:
         raise PlanError("--plan, --repeats and --out need --interleave", hint="records are compared without them")
     found = _compared(records, tuple(field for fields in allow for field in fields), limits)
     with printing():
         _write(found, as_json=as_json)
+    if html is not None:
+        from coordinator.output.html.files import write_report
+
+        write_report(html, (), found)
     return int(found.exit_code)
 
 
@@ -143,6 +150,7 @@ def _in_turns(
     *,
     out: Path | None,
     as_json: bool,
+    html: Path | None,
 ) -> int:
     from coordinator.cli.fleet_options import check_installed, engines_here
     from coordinator.cli.plan_files import read_plans
@@ -175,7 +183,8 @@ def _in_turns(
             f"--fail-if-worse needs intervals, and {rounds} rounds give none",
             hint=f"set --repeats to {FEWEST_ROUNDS} or more",
         )
-    return play(experiment, fleet=choice, out=out, as_json=as_json, engines=engines_here(choice, plans[0].engines))
+    engines = engines_here(choice, plans[0].engines)
+    return play(experiment, fleet=choice, out=out, as_json=as_json, html=html, engines=engines)
 
 
 def _compared(records: tuple[Path, ...], allow: tuple[str, ...], limits: tuple[Limit, ...]) -> Comparison:

@@ -171,13 +171,13 @@ def forward(
     plan = _plan(start, given, links)
     if print_plan:
         return show_plan(plan, comment=note)
-    return _run(plan, out, as_json=as_json, note=note)
+    return _run(plan, out, as_json=as_json, html=given["html"], note=note)
 
 
-def _run(plan: ForwardPlan, out: Path | None, *, as_json: bool, note: str) -> int:
+def _run(plan: ForwardPlan, out: Path | None, *, as_json: bool, html: Path | None, note: str) -> int:
     from coordinator.experiment.once import Once
 
-    return play(Once("forward", plan), out=out, as_json=as_json, note=note)
+    return play(Once("forward", plan), out=out, as_json=as_json, html=html, note=note)
 
 
 def _be_sink(host: str, port: int) -> int:

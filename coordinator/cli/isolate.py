@@ -116,7 +116,7 @@ def isolate(
         return show_plan(plan)
     from coordinator.experiment.once import Once
 
-    return play(Once("isolate", plan), out=out, as_json=as_json)
+    return play(Once("isolate", plan), out=out, as_json=as_json, html=given["html"])
 
 
 def _plan(start: Start, given: dict[str, Any]) -> IsolatePlan:

@@ -106,7 +106,7 @@ def paper(
     if print_plan:
         return show_plan(plan, comment=about)
     _say(f"· {about}: {', '.join(one.value for one in plan.in_order)}")
-    return play(experiment, out=out, as_json=as_json)
+    return play(experiment, out=out, as_json=as_json, html=given["html"])
 
 
 def _plan(start: Start, given: dict[str, Any]) -> PaperPlan:

@@ -127,7 +127,7 @@ def relative(
         return show_plan(plan)
     from coordinator.experiment.relative import Relative
 
-    return play(Relative(plan), out=out, as_json=as_json)
+    return play(Relative(plan), out=out, as_json=as_json, html=given["html"])
 
 
 def _plan(start: Start, given: dict[str, Any]) -> RelativePlan:
