@@ -56,6 +56,10 @@ COMMANDS = {
         "coordinator.cli.show:show",
         "Print the result of a recorded run again.",
     ),
+    "web": Entry(
+        "coordinator.cli.web:web",
+        "Browse recorded runs in a web browser, until Ctrl-C: list, filter, open and compare them.",
+    ),
     "collect": Entry(
         "coordinator.cli.collect:collect_command",
         "Fetch the results that RUN left on its load machines, and add them to its record.",
