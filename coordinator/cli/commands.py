@@ -60,6 +60,10 @@ COMMANDS = {
         "coordinator.cli.web:web",
         "Browse recorded runs in a web browser, until Ctrl-C: list, filter, open and compare them.",
     ),
+    "plot": Entry(
+        "coordinator.cli.plot:plot",
+        "Draw a record as a figure for a paper, or write its numbers as a table.",
+    ),
     "collect": Entry(
         "coordinator.cli.collect:collect_command",
         "Fetch the results that RUN left on its load machines, and add them to its record.",
