@@ -16,6 +16,7 @@ _.public_key_auth_requested  # asyncssh: client callback
 _.validate_host_public_key  # asyncssh: client callback
 _.no_wrap  # rich: attribute of a text
 _.linkname  # tarfile: the target of a symbolic link
+_.connection_made  # asyncio: a connection was accepted
 _.writeable  # numpy: makes the array read-only
 _.trace  # the third argument of __exit__() and __aexit__()
 
