@@ -14,7 +14,14 @@ from rich.live import Live
 from coordinator.output.terminal.frame import Frame, LiveScreen
 from coordinator.output.terminal.keys import UNTOUCHED, Controls, Decoder, Key, Window, press
 from coordinator.output.terminal.plain import Line, PlainView
-from coordinator.output.terminal.tty import Handlers, descriptor_of, in_foreground, stdin_keyboard, takes_output
+from coordinator.output.terminal.tty import (
+    Handlers,
+    Keyboard,
+    descriptor_of,
+    in_foreground,
+    stdin_keyboard,
+    takes_output,
+)
 
 T = TypeVar("T")
 Shown = TypeVar("Shown", contravariant=True)
@@ -55,12 +62,14 @@ class LiveView(Generic[T]):
         self._controls = UNTOUCHED
         self._view: T | None = None
         self._decoder = Decoder()
-        self._keyboard = stdin_keyboard(self._typed)
+        self._keyboard: Keyboard | None = None
         self._handlers = Handlers(leave=self._stop, back=self._return, resized=self._redraw)
         self._due: asyncio.TimerHandle | None = None
 
     def __enter__(self) -> Self:
         self._handlers.set()
+        if _has_loop():
+            self._keyboard = stdin_keyboard(self._typed)
         if self._ours():
             self._start()
         return self
@@ -71,7 +80,12 @@ class LiveView(Generic[T]):
         if self._due is not None:
             self._due.cancel()
         self._handlers.unset()
-        self._stop()
+        try:
+            self._stop()
+        finally:
+            if self._keyboard is not None:
+                self._keyboard.close()
+                self._keyboard = None
 
     def update(self, view: T) -> None:
         """Draw `view` at the terminal's present size."""
@@ -135,7 +149,7 @@ class LiveView(Generic[T]):
 
     def _start(self) -> None:
         self._size = self._console.size
-        if self._keyboard is not None and _has_loop():
+        if self._keyboard is not None:
             self._keyboard.take()
         # stdout is not redirected: it carries the result, and may be a pipe.
         self._live = Live(

@@ -212,8 +212,10 @@ def paging_line(shown: str, worst: Sequence[str], what: str, width: int) -> Text
     number = f"{len(worst):,}"
     forms = (f"   ! {number} {what}{'s' * (len(worst) != 1)} with problems: ", f"  ! {number}: ")
     said = [form + some(worst, most) for form in forms for most in (6, 4, 2, 1)]
-    fitting = (one for one in said if line.cell_len + cell_len(one) <= width)
-    return line.append(next(fitting, said[-1]), "yellow not dim")
+    for one in said:
+        if line.cell_len + cell_len(one) <= width:
+            return line.append(one, "yellow not dim")
+    return Text.assemble((f" ! {number}: {worst[0]}", "yellow"), (f" {shown}", "dim"))  # the end may be cut off
 
 
 def chart_title(what: str, cells: int) -> str:

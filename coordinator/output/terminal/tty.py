@@ -52,7 +52,8 @@ def takes_output(descriptor: int) -> bool:
 class Keyboard:
     """Reads keys from the terminal at `descriptor`, without waiting for a whole line and without an echo.
 
-    Signals of keys (Ctrl-C, Ctrl-Z) stay.  Each chunk of bytes is passed to `on_bytes` on the event loop.
+    The descriptor is closed in the end.  Signals of keys (Ctrl-C, Ctrl-Z) stay.  Each chunk of bytes is passed to
+    `on_bytes` on the event loop.
     """
 
     def __init__(self, descriptor: int, on_bytes: Callable[[bytes], None]) -> None:
@@ -111,6 +112,13 @@ class Keyboard:
         else:
             self._stop_reading()
 
+    def close(self) -> None:
+        """Give the terminal back for good."""
+        self.give_back()
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
     def _stop_reading(self) -> None:
         loop, self._loop = self._loop, None
         if loop is not None:
@@ -118,9 +126,19 @@ class Keyboard:
 
 
 def stdin_keyboard(on_bytes: Callable[[bytes], None]) -> Keyboard | None:
-    """The keyboard at stdin; None when stdin is no terminal."""
+    """The keyboard at stdin; None when stdin is no terminal.
+
+    The terminal is opened anew, because an event loop makes a descriptor non-blocking that it reads.  That would hold
+    for stdout and stderr too, and for the shell, which share stdin's open file.
+    """
     descriptor = descriptor_of(sys.stdin)
-    return None if descriptor is None else Keyboard(descriptor, on_bytes)
+    if descriptor is None:
+        return None
+    try:
+        own = os.open(os.ttyname(descriptor), os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:  # a terminal of another namespace has no name here
+        return None
+    return Keyboard(own, on_bytes)
 
 
 def _by_key(before: list[Any]) -> list[Any]:
