@@ -21,6 +21,7 @@ from rich.terminal_theme import MONOKAI
 
 from coordinator.kinds.spec.kind import SpecKind
 from coordinator.output.terminal.engines import engine_title
+from coordinator.output.terminal.frame import Frame
 from coordinator.output.terminal.runview import Position, RunView
 from coordinator.output.terminal.screen import Screen
 from coordinator.record.header import KIND_SPEC, Header
@@ -82,7 +83,7 @@ def draw(view: RunView) -> str:
     console = Console(
         record=True, file=io.StringIO(), width=WIDTH, height=HEIGHT, force_terminal=True, color_system="truecolor"
     )
-    console.print(Screen(view))
+    console.print(Frame(Screen(view)))
     # The id becomes part of the class names.  A fixed one keeps unchanged lines of the document unchanged.
     svg = console.export_svg(title="loadgen spec --vms 16", theme=MONOKAI, unique_id="live")
     # A picture in a page may not load fonts from elsewhere; the reader's own monospaced font takes their place.

@@ -13,7 +13,8 @@ from rich.console import Console
 from coordinator.kinds.spec.judge import connection_rows, judge
 from coordinator.kinds.tape import LEAST_NS, TapeKind
 from coordinator.output.terminal.build import ViewBuilder
-from coordinator.output.terminal.live import View, open_view
+from coordinator.output.terminal.live import View
+from coordinator.output.terminal.screen import open_view
 from coordinator.run.api import Around, Played
 from coordinator.run.evidence import TapeMeasured
 from coordinator.run.files import document_roots, prepare_files
