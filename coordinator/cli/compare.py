@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from coordinator.cli.options import FILE, Parsed
+from coordinator.cli.otlp_option import chosen_endpoint, otlp_option
 from coordinator.cli.panels import command, option
 from coordinator.cli.repeat_options import MAX_REPEATS
 from loadgen.model.errors import PlanError
@@ -104,6 +105,7 @@ def _parse_fields(text: str) -> tuple[str, ...]:
     help="Format of the output.",
 )
 @option("--json", "as_json", is_flag=True, panel=_RESULT, help="Short form of --format json.")
+@otlp_option
 def compare(
     records: tuple[Path, ...],
     allow: tuple[tuple[str, ...], ...],
@@ -126,8 +128,10 @@ def compare(
     as_json = as_json or form == "json"
     if interleave:
         return _in_turns(records, allow, limits, plan_files, repeats or _ROUNDS, out=out, as_json=as_json)
-    if plan_files or repeats or out:
-        raise PlanError("--plan, --repeats and --out need --interleave", hint="records are compared without them")
+    if plan_files or repeats or out or chosen_endpoint():
+        raise PlanError(
+            "--plan, --repeats, --out and --otlp need --interleave", hint="records are compared without them"
+        )
     found = _compared(records, tuple(field for fields in allow for field in fields), limits)
     with printing():
         _write(found, as_json=as_json)

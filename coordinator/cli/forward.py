@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from coordinator.cli.options import DURATION, RATE, WINDOWS, Parsed, parse_counts, result_options
+from coordinator.cli.otlp_option import chosen_endpoint, otlp_option
 from coordinator.cli.panels import command, option
 from coordinator.cli.plan_options import Start, plan_options, show_plan, start_from
 from coordinator.cli.playing import play
@@ -39,8 +40,8 @@ class Role(enum.Enum):
 _RUNS = ("windows", "modes", "flows", "duration", "omit", "repeats", "at_least", "out", "json")
 _PLANS = ("plan", "replay", "print_plan")
 _TAKES = {
-    None: ("lab", "proxy", "sink", *_RUNS, *_PLANS),
-    Role.SOURCE: ("proxy", "sink", *_RUNS, *_PLANS),
+    None: ("lab", "proxy", "sink", "otlp", *_RUNS, *_PLANS),
+    Role.SOURCE: ("proxy", "sink", "otlp", *_RUNS, *_PLANS),
     Role.PROXY: ("listen", "connect", "windows", "modes"),
     Role.SINK: ("listen",),
 }
@@ -142,6 +143,7 @@ def _choices(allowed: tuple[E, ...]) -> Callable[[str], tuple[E, ...]]:
     panel=_RESULT,
     help="Rate that splice and copy must reach with one flow and every window, in bit/s; otherwise the exit code is 1.",
 )
+@otlp_option
 @result_options("forward")
 def forward(
     role: str | None,
@@ -158,7 +160,8 @@ def forward(
     proves by counters that the bytes crossed both NICs. As root, it builds the network on this machine.
     """
     own = Role(role) if role else None
-    _check(own, {**given, "plan": plan_file, "replay": replay, "print_plan": print_plan, "out": out, "json": as_json})
+    others = {"plan": plan_file, "replay": replay, "print_plan": print_plan, "out": out, "json": as_json}
+    _check(own, {**given, **others, "otlp": chosen_endpoint() or None})
     match own:
         case Role.SINK:
             return _be_sink(*given["listen"])

@@ -16,6 +16,7 @@ from coordinator.cli.headroom_options import AGAIN, headroom_experiment, headroo
 from coordinator.cli.http_files import read_data_file, read_requests, read_urls
 from coordinator.cli.http_options import MAX_TIME, default_engines, route_fields, route_options, tls_fields, tls_options
 from coordinator.cli.options import DURATION, FILE, Parsed, UrlText, result_options
+from coordinator.cli.otlp_option import otlp_option
 from coordinator.cli.panels import command, option
 from coordinator.cli.plan_options import Start, override, plan_options, show_plan, start_from
 from coordinator.cli.playing import play
@@ -239,6 +240,7 @@ def _statuses(text: str) -> str:
     panel=_RESULT,
     help="Keep Authorization, Cookie and other secrets in the record and in printed plans; without it, they are ***.",
 )
+@otlp_option
 @result_options("http")
 def http(
     urls: tuple[str, ...],

@@ -10,6 +10,7 @@ import click
 
 from coordinator.cli.iperf_words import connection_of, connection_options, iperf3_words, provide_password, server_of
 from coordinator.cli.options import DURATION, RATE, SIZE, WINDOWS, Parsed, result_options
+from coordinator.cli.otlp_option import chosen_endpoint, otlp_option
 from coordinator.cli.panels import command, option
 from coordinator.cli.plan_options import Start, plan_options, show_plan, start_from
 from coordinator.cli.playing import play
@@ -170,6 +171,7 @@ def parse_cores(text: str) -> tuple[int, ...]:
     panel=_RESULT,
     help="Rate that every table cell must reach, in bit/s; otherwise the exit code is 1.",
 )
+@otlp_option
 @result_options("iperf", "-J")
 @iperf3_words
 def iperf(
@@ -192,7 +194,8 @@ def iperf(
     if server:
         if listen is None:
             listen = given.pop("bind")  # iperf3's word for the address at which a server listens
-        _check_server(host or client, {**given, "print_plan": print_plan, "out": out, "json": as_json})
+        others = {"print_plan": print_plan, "out": out, "json": as_json, "otlp": chosen_endpoint() or None}
+        _check_server(host or client, {**given, **others})
         return _serve(listen or "127.0.0.1", IPERF_PORT if port is None else port, tests=1 if one_off else None)
     if one_off:
         raise PlanError("--one-off is given without --server", hint="add --server; a client runs --repeats tests")

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from coordinator.cli.options import DURATION, SIZE, Parsed, result_options
+from coordinator.cli.otlp_option import otlp_option
 from coordinator.cli.panels import command, option
 from coordinator.cli.plan_options import Start, plan_options, show_plan, start_from
 from coordinator.cli.playing import play
@@ -97,6 +98,7 @@ _HOGS, _QUIET, _VMS = "Hogs", "Quiet VM", "VMs"
 @option("--seed", type=int, metavar="N", panel=_VMS, help=f"Seed of the web load.  [default: {_DEFAULT.seed}]")
 @vm_limit_options("Limits of each VM", DEFAULT_LIMITS)
 @plan_options
+@otlp_option
 @result_options("isolate")
 def isolate(
     plan_file: Path | None,

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from coordinator.cli.options import DURATION, SIZE, Parsed, result_options
+from coordinator.cli.otlp_option import otlp_option
 from coordinator.cli.panels import command, option
 from coordinator.cli.plan_options import Start, plan_options, show_plan, start_from
 from coordinator.cli.playing import play
@@ -102,6 +103,7 @@ _VMS, _MEMORY = "VMs", "Memory and disk"
 )
 @vm_limit_options("Limits of each VM")
 @plan_options
+@otlp_option
 @result_options("pack")
 def pack(
     plan_file: Path | None,

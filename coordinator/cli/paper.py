@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from coordinator.cli.options import Parsed, result_options
+from coordinator.cli.otlp_option import otlp_option
 from coordinator.cli.panels import command, option
 from coordinator.cli.plan_options import Start, plan_options, show_plan, start_from
 from coordinator.cli.playing import play
@@ -68,6 +69,7 @@ def parse_peer(text: str) -> tuple[str, int]:
 )
 @option("--seed", type=int, metavar="N", panel=_HOW, help="Seed of workloads and of the order of trials.  [default: 1]")
 @plan_options
+@otlp_option
 @result_options("paper")
 def paper(
     plan_file: Path | None,

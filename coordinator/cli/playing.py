@@ -28,6 +28,7 @@ def play(
     `engines` is the number of engine processes on this machine.  They start before anything else is imported, because
     nothing at the beginning of a run takes longer; whatever happens then, they end.
     """
+    from coordinator.cli.otlp_option import chosen_endpoint
     from loadgen.agent.children import EarlyEngines
 
     with EarlyEngines(engines) as early:
@@ -44,5 +45,6 @@ def play(
             notes=(note,) if note else (),
             early=early,
             shows_secrets=shows_secrets,
+            otlp=chosen_endpoint(),
         )
         return run_session(session)

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from coordinator.cli.options import DURATION, result_options
+from coordinator.cli.otlp_option import otlp_option
 from coordinator.cli.panels import command, option
 from coordinator.cli.plan_options import Start, plan_options, show_plan, start_from
 from coordinator.cli.playing import play
@@ -108,6 +109,7 @@ _WHAT, _WHERE, _NUMBER, _OFTEN = "Benchmark", "Environments", "What counts", "Tr
     help=f"Seed of the order of the environments in each round.  [default: {_DEFAULT.seed}]",
 )
 @plan_options
+@otlp_option
 @result_options("relative")
 def relative(
     plan_file: Path | None,

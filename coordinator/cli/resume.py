@@ -7,11 +7,13 @@ from pathlib import Path
 
 import click
 
+from coordinator.cli.otlp_option import chosen_endpoint, otlp_option
 from coordinator.cli.panels import command, option
 
 
 @command()
 @click.argument("record", metavar="RUN", type=click.Path(path_type=Path, file_okay=False))
+@otlp_option
 @option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
 def resume(record: Path, as_json: bool) -> int:
     """Continue several runs that were stopped: play those that are missing, on the same load machines.
@@ -41,5 +43,6 @@ def resume(record: Path, as_json: bool) -> int:
         form="json" if as_json else "text",
         resumed=found.record.header,
         done=found.done,
+        otlp=chosen_endpoint(),
     )
     return run_session(session)

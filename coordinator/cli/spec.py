@@ -13,6 +13,7 @@ from coordinator.cli.find_options import check_find, find_experiment, find_optio
 from coordinator.cli.fleet_options import check_installed, engines_here, fleet_options, take_choice
 from coordinator.cli.headroom_options import AGAIN, headroom_experiment, headroom_option
 from coordinator.cli.options import DURATION, FILE, RATE, Parsed, parse_counts, result_options
+from coordinator.cli.otlp_option import otlp_option
 from coordinator.cli.panels import command, option
 from coordinator.cli.plan_options import Start, override, plan_options, show_plan, start_from
 from coordinator.cli.playing import play
@@ -187,6 +188,7 @@ def _default(name: str) -> str:
 )
 @repeats_option
 @plan_options
+@otlp_option
 @result_options("spec")
 def spec(
     vms: tuple[int, ...] | None,

@@ -44,7 +44,8 @@ class Session:
     `form` is an output format (coordinator.output.catalog).  `hdr` are files for the tools of HdrHistogram.  `notes`
     are added to the result.  `resumed` is the header of an experiment that is continued; then `out` is the directory
     of its record, and `done` are its runs that are not played again.  `early` are engines that were started already.
-    With `shows_secrets`, records hold the secrets of their plans.
+    With `shows_secrets`, records hold the secrets of their plans.  `otlp` is the URL that metrics are sent to; "" for
+    none.
     """
 
     experiment: Experiment[Any]
@@ -58,6 +59,7 @@ class Session:
     done: Done = ()
     early: EarlyEngines | None = None
     shows_secrets: bool = False
+    otlp: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

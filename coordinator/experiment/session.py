@@ -11,6 +11,7 @@ from rich.console import Console
 from coordinator.experiment.performance import Say, Session, Surroundings, cache_directory, perform, record_directory
 from coordinator.experiment.progress import fileset_progress
 from coordinator.output.catalog import print_result
+from coordinator.output.otlp.exporting import Exported, exporting
 from coordinator.output.streams import stderr_console
 from coordinator.run.api import Around, Kind
 from coordinator.run.interrupts import Interrupts
@@ -27,20 +28,20 @@ def run_session(session: Session) -> int:
 
 
 async def _session(session: Session) -> int:
-    with record_directory(session) as directory:
-        return await _play(session, directory)
+    async with exporting(session.otlp, _say_on(stderr_console())) as exported:
+        with record_directory(session) as directory:
+            return await _play(session, directory, exported)
 
 
-async def _play(session: Session, directory: Path) -> int:
-    """Play the experiment with its record in `directory`."""
+async def _play(session: Session, directory: Path, exported: Exported) -> int:
+    """Play the experiment with its record in `directory`; its live views are `exported`, too."""
     err = stderr_console()
     with Interrupts() as interrupts, fileset_progress(err) as progress:
         say = _say_on(err)
 
         def around(kind: Kind[Any, Any, Any]) -> Around:
-            return Around(
-                cache=cache_directory(), say=say, progress=progress, view=kind.open_view(err), early=session.early
-            )
+            view = exported(kind.open_view(err))
+            return Around(cache=cache_directory(), say=say, progress=progress, view=view, early=session.early)
 
         inside = Surroundings(around=around, during=interrupts.during, say=say)
         judged, outcome = await perform(session, directory, inside)
