@@ -7,8 +7,13 @@ import logging
 import sys
 from collections.abc import Iterator
 
+import click
 import pytest
 
+from coordinator.cli.commands import COMMANDS
+from coordinator.cli.compare import compare
+from coordinator.cli.forward import forward
+from coordinator.cli.iperf import iperf
 from coordinator.output.live_metrics import METRICS, samples_of
 from coordinator.output.otlp import sender as sending
 from coordinator.output.otlp.endpoint import check_installed, parse_endpoint
@@ -16,6 +21,7 @@ from coordinator.output.otlp.exporting import exporting
 from coordinator.output.otlp.sender import Sender, exporter_to
 from coordinator.output.terminal.live import View
 from loadgen.model.errors import PlanError
+from tests.support.commands import options
 from tests.support.otlp_receiver import dead, points_of, receiver, silent
 from tests.support.views import run_view
 
@@ -170,3 +176,28 @@ def test_without_the_extra_one_line_says_what_to_install(monkeypatch: pytest.Mon
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(PlanError, match=r"pip install opentelemetry-exporter-otlp-proto-http$"):
         check_installed()
+
+
+@pytest.mark.parametrize(
+    ("command", "words", "message"),
+    [
+        (iperf, ["--server"], "--otlp cannot be combined with --server"),
+        (forward, ["--role", "sink", "--listen", "127.0.0.1:1"], "--otlp cannot be combined with --role sink"),
+        (compare, ["a", "b"], "--otlp need --interleave"),
+    ],
+)
+def test_what_plays_nothing_sends_nothing(command: click.Command, words: list[str], message: str) -> None:
+    with pytest.raises(PlanError, match=message):
+        command.main([*words, "--otlp", "http://127.0.0.1:4318"], standalone_mode=False)
+
+
+def test_every_command_that_plays_runs_has_the_option() -> None:
+    playing = {"spec", "http", "iperf", "forward", "pack", "isolate", "relative", "paper", "compare", "resume"}
+    found = {name for name, entry in COMMANDS.items() if "--otlp" in set(options(entry.load()))}
+    assert found == playing
+
+
+def test_a_run_on_this_machine_takes_the_url(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--otlp", "http://127.0.0.1:4318", "--print-plan"]
+    assert forward.main([*words, "--sink", "192.0.2.1:1", "--proxy", "192.0.2.2:1"], standalone_mode=False) == 0
+    assert "otlp" not in capsys.readouterr().out
