@@ -56,6 +56,10 @@ COMMANDS = {
         "coordinator.cli.show:show",
         "Print the result of a recorded run again.",
     ),
+    "web": Entry(
+        "coordinator.cli.web:web",
+        "Browse recorded runs in a web browser, until Ctrl-C: list, filter, open and compare them.",
+    ),
     "plot": Entry(
         "coordinator.cli.plot:plot",
         "Draw a record as a figure for a paper, or write its numbers as a table.",

@@ -9,10 +9,11 @@ from typing import Any
 import click
 
 from coordinator.cli.options import Parsed, result_options
-from coordinator.cli.otlp_option import otlp_option
 from coordinator.cli.panels import command, option
 from coordinator.cli.plan_options import Start, plan_options, show_plan, start_from
 from coordinator.cli.playing import play
+from coordinator.cli.watch_options import watch_options
+from coordinator.output.web.watch import Watch
 from deploy.vms.catalog import CONFINED, DRIVERS, choose, default_name
 from loadgen.model.address import parse_address
 from loadgen.model.errors import PlanError
@@ -69,7 +70,7 @@ def parse_peer(text: str) -> tuple[str, int]:
 )
 @option("--seed", type=int, metavar="N", panel=_HOW, help="Seed of workloads and of the order of trials.  [default: 1]")
 @plan_options
-@otlp_option
+@watch_options
 @result_options("paper")
 def paper(
     plan_file: Path | None,
@@ -77,6 +78,7 @@ def paper(
     print_plan: bool,
     out: Path | None,
     as_json: bool,
+    watch: Watch,
     **given: Any,
 ) -> int:
     """Play the experiments of the paper on this machine, and show the paper's figures beside those of this machine.
@@ -95,7 +97,7 @@ def paper(
     if print_plan:
         return show_plan(plan, comment=about)
     _say(f"· {about}: {', '.join(one.value for one in plan.in_order)}")
-    return play(experiment, out=out, as_json=as_json)
+    return play(experiment, out=out, as_json=as_json, watch=watch)
 
 
 def _plan(start: Start, given: dict[str, Any]) -> PaperPlan:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from coordinator.experiment.api import Experiment
     from coordinator.fleet.choice import FleetChoice
+    from coordinator.output.web.watch import Watch
 
 
 def play(
@@ -21,19 +22,20 @@ def play(
     note: str = "",
     engines: int = 0,
     shows_secrets: bool = False,
+    watch: Watch | None = None,
 ) -> int:
     """Play the experiment and return the exit code; `note` is added to the result.  With `shows_secrets`, the record
-    holds the secrets of the plan.
+    holds the secrets of the plan.  `watch` says where the runs are to be seen.
 
     `engines` is the number of engine processes on this machine.  They start before anything else is imported, because
     nothing at the beginning of a run takes longer; whatever happens then, they end.
     """
-    from coordinator.cli.otlp_option import chosen_endpoint
     from loadgen.agent.children import EarlyEngines
 
     with EarlyEngines(engines) as early:
         from coordinator.experiment.performance import Session
         from coordinator.experiment.session import run_session
+        from coordinator.output.web.watch import Watch
 
         session = Session(
             experiment=experiment,
@@ -45,6 +47,6 @@ def play(
             notes=(note,) if note else (),
             early=early,
             shows_secrets=shows_secrets,
-            otlp=chosen_endpoint(),
+            watch=watch or Watch(),
         )
         return run_session(session)

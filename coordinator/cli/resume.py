@@ -7,15 +7,16 @@ from pathlib import Path
 
 import click
 
-from coordinator.cli.otlp_option import chosen_endpoint, otlp_option
 from coordinator.cli.panels import command, option
+from coordinator.cli.watch_options import watch_options
+from coordinator.output.web.watch import Watch
 
 
 @command()
 @click.argument("record", metavar="RUN", type=click.Path(path_type=Path, file_okay=False))
-@otlp_option
 @option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
-def resume(record: Path, as_json: bool) -> int:
+@watch_options
+def resume(record: Path, as_json: bool, watch: Watch) -> int:
     """Continue several runs that were stopped: play those that are missing, on the same load machines.
 
     RUN is the directory of the experiment's record, in which the result is written. Runs that are complete are used
@@ -43,6 +44,6 @@ def resume(record: Path, as_json: bool) -> int:
         form="json" if as_json else "text",
         resumed=found.record.header,
         done=found.done,
-        otlp=chosen_endpoint(),
+        watch=watch,
     )
     return run_session(session)

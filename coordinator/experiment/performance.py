@@ -10,7 +10,7 @@ import dataclasses
 import os
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from coordinator.fleet.choice import FleetChoice
 from coordinator.kinds.catalog import load_kind
 from coordinator.output.judged import Judged
 from coordinator.output.terminal import format as fmt
+from coordinator.output.web.watch import Watch
 from coordinator.record.catalog import KINDS
 from coordinator.record.header import Header
 from coordinator.record.writer import claim_directory
@@ -44,8 +45,7 @@ class Session:
     `form` is an output format (coordinator.output.catalog).  `hdr` are files for the tools of HdrHistogram.  `notes`
     are added to the result.  `resumed` is the header of an experiment that is continued; then `out` is the directory
     of its record, and `done` are its runs that are not played again.  `early` are engines that were started already.
-    With `shows_secrets`, records hold the secrets of their plans.  `otlp` is the URL that metrics are sent to; "" for
-    none.
+    With `shows_secrets`, records hold the secrets of their plans.  `watch` says where the runs are to be seen.
     """
 
     experiment: Experiment[Any]
@@ -59,7 +59,7 @@ class Session:
     done: Done = ()
     early: EarlyEngines | None = None
     shows_secrets: bool = False
-    otlp: str = ""
+    watch: Watch = field(default_factory=Watch)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,7 +36,7 @@ def open_isolate_view(console: Console) -> View[IsolateProgress]:
 def isolate_news(view: IsolateProgress) -> Iterator[Line]:
     """One line for each phase that is over, and for each thing that is done."""
     for phase in view.phases:
-        yield Line(("over", phase.hog.value), f"hog={phase.hog.value} {_measured(phase)}")
+        yield Line(("over", phase.hog.value), f"hog={phase.hog.value} {phase_words(phase)}")
     yield Line((view.hog, view.doing), f"phase={len(view.phases) + 1}/{view.planned} hog={view.hog} {view.doing}")
 
 
@@ -60,11 +60,12 @@ class IsolateScreen:
             Text(fmt.bar(done / view.planned, min(_BAR, width), ascii_only=ascii_only), "green"),
             Text(f" hog {view.hog}: {view.doing}", "cyan"),
         ]
-        lines += [Text(f" {phase.hog.value:<7} {_measured(phase)}", "dim") for phase in view.phases]
+        lines += [Text(f" {phase.hog.value:<7} {phase_words(phase)}", "dim") for phase in view.phases]
         return [cut_line(line, width, ascii_only) for line in lines[: max(1, height - 1)]]
 
 
-def _measured(phase: Phase) -> str:
+def phase_words(phase: Phase) -> str:
+    """What was measured in a phase that is over."""
     if phase.failed:
         return f"broken off: {phase.failed}"
     return f"game_p99_ms={_p99(phase.game)} echo_p99_ms={_p99(phase.echo)}"
