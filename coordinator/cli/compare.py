@@ -137,7 +137,8 @@ def compare(
         )
     if plan_files or repeats or out or watch.given:
         raise PlanError(
-            "--plan, --repeats, --out, --web and --metrics need --interleave", hint="records are compared without them"
+            "--plan, --repeats, --out, --web, --metrics and --otlp need --interleave",
+            hint="records are compared without them",
         )
     found = _compared(records, tuple(field for fields in allow for field in fields), limits)
     with printing():

@@ -38,7 +38,20 @@ class Role(enum.Enum):
     SINK = "sink"
 
 
-_RUNS = ("windows", "modes", "flows", "duration", "omit", "repeats", "at_least", "out", "json")
+_RUNS = (
+    "windows",
+    "modes",
+    "flows",
+    "duration",
+    "omit",
+    "repeats",
+    "at_least",
+    "out",
+    "json",
+    "web",
+    "metrics",
+    "otlp",
+)
 _PLANS = ("plan", "replay", "print_plan")
 _TAKES = {
     None: ("lab", "proxy", "sink", *_RUNS, *_PLANS),

@@ -1,4 +1,4 @@
-"""The options --web and --metrics: where a running command is to be seen.  All commands that play runs have both."""
+"""The options --web, --metrics and --otlp: where a running command is to be seen.  All that play runs have them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Any, TypeVar
 
 import click
 
+from coordinator.cli.options import Parsed
 from coordinator.cli.panels import decoded, option
+from coordinator.output.otlp.endpoint import parse_endpoint
 from loadgen.model.errors import PlanError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -38,15 +40,23 @@ LISTEN = _Listen()
 
 
 def watch_options(command: F) -> F:
-    """Add both options; the command takes their values as one argument `watch`, a Watch."""
+    """Add the options; the command takes their values as one argument `watch`, a Watch."""
 
     @functools.wraps(command)
     def with_watch(**given: Any) -> Any:
         from coordinator.output.web.watch import Watch
 
-        watch = Watch(web=given.pop("web"), metrics=given.pop("metrics"))
+        watch = Watch(web=given.pop("web"), metrics=given.pop("metrics"), otlp=given.pop("otlp") or "")
         return command(**given, watch=watch)
 
+    sent: Any = option(
+        "--otlp",
+        type=Parsed("URL", parse_endpoint),
+        metavar="URL",
+        panel=_PANEL,
+        help="Send metrics to a receiver of OpenTelemetry while the command runs, by OTLP over HTTP, such as "
+        "http://127.0.0.1:4318.",
+    )(with_watch)
     added: Any = option(
         "--metrics",
         type=LISTEN,
@@ -54,7 +64,7 @@ def watch_options(command: F) -> F:
         panel=_PANEL,
         help="Serve metrics for Prometheus at http://ADDRESS:PORT/metrics while the command runs, to everybody who can "
         "reach the address; :PORT means the loopback address.",
-    )(with_watch)
+    )(sent)
     return option(  # type: ignore[no-any-return]
         "--web",
         type=LISTEN,

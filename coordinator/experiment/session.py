@@ -13,6 +13,7 @@ from coordinator.experiment.progress import fileset_progress
 from coordinator.kinds.catalog import judges
 from coordinator.output.catalog import print_result
 from coordinator.output.judged import Judged, read_judged
+from coordinator.output.otlp.exporting import Exported, exporting
 from coordinator.output.streams import stderr_console
 from coordinator.output.web.running import Open, opened
 from coordinator.output.web.watching import Watching
@@ -34,18 +35,21 @@ def run_session(session: Session) -> int:
 
 async def _session(session: Session) -> int:
     err = stderr_console()
-    async with opened(session.watch, _say_on(err)) as pages:
+    async with (
+        opened(session.watch, _say_on(err)) as pages,
+        exporting(session.watch.otlp, _say_on(err, pages)) as exported,
+    ):
         with record_directory(session) as directory:
-            return await _play(session, directory, err, pages)
+            return await _play(session, directory, err, pages, exported)
 
 
-async def _play(session: Session, directory: Path, err: Console, pages: Open | None) -> int:
-    """Play the experiment with its record in `directory`, and show it on `pages`."""
+async def _play(session: Session, directory: Path, err: Console, pages: Open | None, exported: Exported) -> int:
+    """Play the experiment with its record in `directory`, show it on `pages`, and let its views be `exported`."""
     with Interrupts() as interrupts, fileset_progress(err) as progress:
         say = _say_on(err, pages)
 
         def around(kind: Kind[Any, Any, Any]) -> Around:
-            view = kind.open_view(err)
+            view = exported(kind.open_view(err))
             if pages is not None:
                 pages.board.begin(kind.name)
                 view = Watching(view, pages.board)

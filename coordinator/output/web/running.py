@@ -25,7 +25,7 @@ async def opened(watch: Watch, say: Callable[[str], None]) -> AsyncIterator[Open
 
     `say` shows the user one line of text.
     """
-    if not watch.given:
+    if not watch.serves:
         yield None
         return
     async with contextlib.AsyncExitStack() as stack:
