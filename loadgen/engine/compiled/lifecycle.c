@@ -23,13 +23,14 @@ static bool allocate_all(struct engine *engine)
     engine->sources = allocate(engine->source_count, sizeof *engine->sources);
     engine->connections = allocate(engine->connection_count, sizeof *engine->connections);
     engine->agenda.entries = allocate(engine->connection_count, sizeof *engine->agenda.entries);
+    engine->pages = allocate(engine->users, sizeof *engine->pages);
     engine->heads = allocate(1, sizeof *engine->heads);
     engine->ring.records = allocate(RING_RECORDS, sizeof *engine->ring.records);
     engine->buffer = allocate(REPLY_ROOM_BYTES + BUFFER_BYTES, 1);
     size_t request_bytes = engine->values.request_bytes;
     engine->request = allocate(request_bytes > REQUEST_BYTES ? request_bytes : REQUEST_BYTES, 1);
     return engine->targets && engine->remotes && engine->sources && engine->connections && engine->agenda.entries &&
-           engine->heads && engine->ring.records && engine->buffer && engine->request;
+           engine->pages && engine->heads && engine->ring.records && engine->buffer && engine->request;
 }
 
 /* 0, or an errno. */
@@ -61,10 +62,13 @@ int engine_create(const struct setup *setup, struct engine **made)
     engine->values = setup->values;
     engine->number = setup->values.first;
     engine->load = setup->load;
+    engine->load.lane_ns_per_byte = setup->load.ns_per_byte * (setup->lanes ? setup->lanes : 1);
     engine->target_count = setup->targets;
     engine->remote_count = setup->remotes;
     engine->source_count = setup->sources;
     engine->connection_count = setup->connections;
+    engine->lanes = setup->lanes;
+    engine->users = setup->lanes ? setup->connections / setup->lanes : 0; /* the canary is less than a user */
     int error = allocate_all(engine) ? open_descriptors(engine) : ENOMEM;
     if (error) {
         engine_destroy(engine);
@@ -80,6 +84,8 @@ int engine_create(const struct setup *setup, struct engine **made)
         if (c->number == NOBODY) {
             engine->canary.slot = i;
             engine->tape.rows--;
+        } else if (engine->users) {
+            c->lane = (uint8_t)(1 + i / engine->users);
         }
     }
     *made = engine;
@@ -101,6 +107,7 @@ void engine_destroy(struct engine *engine)
     free(engine->sources);
     free(engine->connections);
     free(engine->agenda.entries);
+    free(engine->pages);
     free(engine->heads);
     free(engine->ring.records);
     free(engine->waiting);
