@@ -44,8 +44,8 @@ SPEC: Mapping[str, SpecEntry] = {
     ),
     "banking": SpecEntry(
         "workloads.banking.workload:Banking",
-        "pages with embedded images over two TCP connections, and think times, by default with --bound time:2s/4s, "
-        "--line-speed 1600k and --paced-reads",
+        "pages with embedded images over two TCP connections, and think times, by default with --line-speed 1600k, "
+        "--bound time:2s/4s and --paced-reads",
         "SPECweb2005-style banking",
         "workloads.banking.facts:DEFAULTS",
     ),
