@@ -75,7 +75,7 @@ class _Lane(Connection):
         unsent = self._doing is _CONNECTING and not self._received and not self._flags & RETRIED
         return -self._sent_ns if unsent else self._sent_ns
 
-    def _go_on(self, now_ns: int, think_ns: int = 0) -> None:
+    def _go_on(self, now_ns: int, thinks: bool = True) -> None:
         self._doing = _RESTING
         self.fetches = False
         self._user.freed(now_ns)
@@ -177,12 +177,13 @@ class User(_Lane):
         rests = bool(self._flags_of_page & RESTED)
         self._write(done_ns, outcome)
         self._due_ns, self._next_row = self._page_due_ns, self._context.tape.next_rows[page]
+        self._think_ns = self._context.tape.think_ns[page]
         self._received = self._bytes if outcome is _OK else 0  # no pacing follows a failed operation
         self._forget()
         if rests:
             super(_Lane, self)._rest_after_error(done_ns)
         else:
-            super(_Lane, self)._go_on(done_ns, self._context.tape.think_ns[page] if outcome is _OK else 0)
+            super(_Lane, self)._go_on(done_ns, thinks=outcome is _OK)
 
     def _write(self, done_ns: int, outcome: Outcome) -> None:
         more = min(max(self._connects - 1, 0), MOST_MORE_CONNECTS) << MORE_CONNECTS_SHIFT
