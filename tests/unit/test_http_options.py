@@ -91,7 +91,7 @@ def test_bodies_that_cannot_be_read_are_refused_with_the_file(tmp_path: Path) ->
         said = refusal("http", "http://a/", "--body", f"@{name}")
         assert str(name) in said
         assert why in said
-    assert "'' cannot be read" in refusal("http", "http://a/", "--body", "@")
+    assert "the name of the file is missing after @" in refusal("http", "http://a/", "--body", "@")
 
 
 def test_bodies_of_plans_are_text_or_base64() -> None:
