@@ -43,9 +43,7 @@ IS_COMPILED = _fold is not None
 
 _STATES = len((OK, BAD, CUT))
 _SUMS, _TIMES, _BOUNDS = 8, 3, 4  # columns of CellTable.sums; rows of CellTable.times and of CellTable.bounds per cell
-
 _FAR = 1 << 62  # beyond any time of CLOCK_MONOTONIC
-
 _STATE = np.array([BAD if o.is_error else CUT if o is Outcome.CUT else OK for o in Outcome], np.uint8)
 
 
