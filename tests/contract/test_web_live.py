@@ -265,10 +265,19 @@ def test_connections_beyond_the_limit_are_closed_and_the_open_ones_go_on(monkeyp
     run(test)
 
 
+def test_no_stream_is_opened_for_its_head_alone() -> None:
+    async def test() -> None:
+        async with serving() as served:
+            assert (await served.get("/", method="HEAD")).status == 200
+            assert (await served.get("/events", method="HEAD")).status == 405
+
+    run(test)
+
+
 @pytest.mark.parametrize(
     "rubbish", [b"\0" * 100, b"GET / HTTP/9\r\n\r\n", b"GET " + b"/" * 70_000 + b" HTTP/1.1\r\n\r\n"]
 )
-def test_rubbish_ends_its_own_connection_only(rubbish: bytes) -> None:
+def test_rubbish_ends_its_own_connection_only(rubbish: bytes, capfd: pytest.CaptureFixture[str]) -> None:
     async def test() -> None:
         async with serving() as served:
             reader, writer = await asyncio.open_connection(served.listening.host, served.listening.port)
@@ -279,6 +288,7 @@ def test_rubbish_ends_its_own_connection_only(rubbish: bytes) -> None:
             assert (await served.get("/")).status == 200
 
     run(test)
+    assert capfd.readouterr() == ("", "")  # nothing may be written into the live view of the terminal
 
 
 def test_the_report_is_there_when_the_run_is_over() -> None:

@@ -96,6 +96,7 @@ def test_a_running_command(browser: Browser) -> None:
         pages.do(lambda: board.ended("run", judged(https.header(), https.result())))
         pages.do(lambda: board.over(judged(https.header(), https.result())))
         until(browser, "!document.getElementById('over').hidden")
+        assert "320 of 320" not in text(browser)  # what was seen in a second must not look like the result
         assert https.result().verdict.value in text(browser)
         good(browser)
         browser.run("document.querySelector('#result a').click()")

@@ -35,7 +35,7 @@ def page_app(board: Board, guard: Guard) -> web.Application:
         return web.Response(text=await asyncio.to_thread(_report, board), content_type="text/html")
 
     app.router.add_get("/", live)
-    app.router.add_get("/events", events)
+    app.router.add_get("/events", events, allow_head=False)
     app.router.add_get("/report", report)
     add_static(app)
     return app
