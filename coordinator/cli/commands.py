@@ -60,6 +60,10 @@ COMMANDS = {
         "coordinator.cli.web:web",
         "Browse recorded runs in a web browser, until Ctrl-C: list, filter, open and compare them.",
     ),
+    "report": Entry(
+        "coordinator.cli.report:report",
+        "Draw recorded runs as one HTML file: verdict, evidence, plots and tables.",
+    ),
     "collect": Entry(
         "coordinator.cli.collect:collect_command",
         "Fetch the results that RUN left on its load machines, and add them to its record.",
