@@ -64,6 +64,10 @@ COMMANDS = {
         "coordinator.cli.report:report",
         "Draw recorded runs as one HTML file: verdict, evidence, plots and tables.",
     ),
+    "plot": Entry(
+        "coordinator.cli.plot:plot",
+        "Draw a record as a figure for a paper, or write its numbers as a table.",
+    ),
     "collect": Entry(
         "coordinator.cli.collect:collect_command",
         "Fetch the results that RUN left on its load machines, and add them to its record.",
