@@ -102,7 +102,7 @@ def _cells(generator: np.random.Generator, vms: int, window: int, *, bad: bool) 
     )
 
 
-def _histograms(rows_ms: list[np.ndarray]) -> Histograms:  # type: ignore[type-arg]
+def _histograms(rows_ms: list[np.ndarray]) -> Histograms:
     """One histogram per row of milliseconds, without an object for each."""
     sizes, indexes, counts = [0], [], []
     for row in rows_ms:

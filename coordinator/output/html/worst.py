@@ -71,9 +71,10 @@ def _which(row: TargetResult | HttpRow, rows: Sequence[TargetResult | HttpRow], 
 
 
 def _when(name: str, scene: Scene) -> str:
-    """The span of time in which the target was worst, by failures, then by slowness."""
+    """The span of time in a measured window in which the target was worst, by failures, then by slowness."""
     line, at = scene.timeline, list(scene.names).index(name)
-    failed = line.failed[at].astype(np.float64)
+    judged = line.measured if line.measured.any() else np.ones_like(line.measured)
+    failed = np.where(judged, line.failed[at], 0).astype(np.float64)
     if failed.any():
         first, last = _around(failed, failed.max() / 2)
         number = int(failed[first : last + 1].sum())
@@ -81,7 +82,7 @@ def _when(name: str, scene: Scene) -> str:
             f"When: most of its failures were {_span(first, last, scene)}, {number:,} of {int(failed.sum()):,}"
             f"{_overlap(first, last, scene)}."
         )
-    p99 = line.p99_ms[at]
+    p99 = np.where(judged, line.p99_ms[at], np.nan)
     known = p99[~np.isnan(p99)]
     if not len(known):
         return "When: nothing was answered at any time."
