@@ -94,7 +94,7 @@ def test_the_page_stays_until_ctrl_c_and_the_exit_code_is_that_of_the_run(tmp_pa
         assert "<main>" in get(page, "/")
         said(lines, r"(the run is over; its page stays at .* until Ctrl-C)")
         assert process.poll() is None
-        assert "HTTP load" in get(page, "/report")
+        assert "HTTP load" in get(page, "/text")
         found = {
             one.name for family in text_string_to_metric_families(get(metrics, "/metrics")) for one in family.samples
         }
