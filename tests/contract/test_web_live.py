@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import pytest
+import uvloop
 from prometheus_client.parser import text_string_to_metric_families
 
 from coordinator.output.web import site
@@ -71,7 +72,7 @@ def run(test: Callable[[], Awaitable[None]]) -> None:
         async with asyncio.timeout(LONGEST_S):
             await test()
 
-    asyncio.run(bounded())
+    uvloop.run(bounded())  # the loop of commands
 
 
 async def until(true: Callable[[], bool]) -> None:
