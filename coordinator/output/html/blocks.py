@@ -18,7 +18,7 @@ class Words:
 
 @dataclass(frozen=True, slots=True)
 class Items:
-    """Sentences of a list, with the word that they share, such as `note`."""
+    """Sentences of a list, with the word that they share, such as `note`; "" for none."""
 
     block: ClassVar[str] = "items"
     mark: str

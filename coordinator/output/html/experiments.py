@@ -128,6 +128,7 @@ def find_blocks(judged: Judged[Any, Find]) -> Iterator[Block]:
     kinds = list(dict.fromkeys(step.verdict.value for _, step in shown))
     data = {
         "form": "points",
+        "whole": True,
         "xLabel": x_label,
         "yLabel": y_label,
         "kinds": kinds,
@@ -173,6 +174,7 @@ def repeats_blocks(judged: Judged[Any, Repeats]) -> Iterator[Block]:
         data = {
             "form": "points",
             "xLabel": "run",
+            "whole": True,
             "yLabel": row.unit or row.name,
             "kinds": [row.name],
             "points": points,
@@ -235,6 +237,7 @@ def interleaved_blocks(judged: Judged[Any, Interleaved]) -> Iterator[Block]:
             "form": "lines",
             "x": list(range(1, max((len(row.values) for row in rows), default=0) + 1)),
             "xLabel": "round",
+            "whole": True,
             "yLabel": rows[0].unit,
             "dots": True,
             "series": [{"name": row.side, "y": [plain(value) for value in row.values]} for row in rows],
@@ -302,28 +305,36 @@ def relative_blocks(judged: Judged[Any, RelativeResult]) -> Iterator[Block]:
 
 
 def paper_blocks(judged: Judged[Any, PaperResult]) -> Iterator[Block]:
-    """The numbers of this machine beside those that the paper prints as numbers."""
+    """The numbers of this machine beside those that the paper prints as numbers; a plot for each unit."""
     systems = ("here", "Linux", "VServer", "Xen")
     for step in judged.result.steps:
-        part, bars, groups = PARTS[step.experiment], [], []
+        part = PARTS[step.experiment]
+        bars: dict[str, list[dict[str, Any]]] = {}
         for one in step.ours:
             printed = part.printed.get(one.key, Printed())
             paper = [_number(words) for words in (printed.linux, printed.vserver, printed.xen)]
             if all(value is None for value in paper):
                 continue
-            groups.append(one.what)
+            what, _, unit = one.what.rpartition(", ") if ", " in one.what else (one.what, "", "")
             own = {"value": one.value, "low": one.low, "high": one.high, "why": Verdict.INVALID.value}
-            bars.append({"group": one.what, "name": "here", **own})
-            bars += [
-                {"group": one.what, "name": name, "value": value, "why": ""}
+            found = bars.setdefault(unit, [])
+            found.append({"group": what, "name": "here", **own})
+            found += [
+                {"group": what, "name": name, "value": value}
                 for name, value in zip(systems[1:], paper, strict=True)
                 if value is not None
             ]
-        if groups:
+        for unit, found in bars.items():
             yield grouped(
-                f"{part.title} ({part.source})", groups, systems, bars, unit="see the names", of="number",
-                note="The paper's numbers are of other hardware, so they are no score against this machine.",
-            )  # fmt: skip
+                f"{part.title} ({part.source})",
+                list(dict.fromkeys(bar["group"] for bar in found)),
+                systems,
+                found,
+                unit=unit,
+                of="",
+                note="The paper's numbers are of other hardware: they are no score against this machine. What the "
+                "paper says in words is among the numbers below.",
+            )
 
 
 def _number(words: str) -> float | None:

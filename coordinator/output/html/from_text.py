@@ -14,6 +14,7 @@ from rich.text import Text
 from coordinator.output.html.blocks import Banner, Block, Items, Table, Words
 from coordinator.output.judged import Judged
 from coordinator.output.text import REPORTS
+from loadgen.model.errors import LoadgenError
 
 _TONES = {"bold": "lead", "bold red": "bad", "bold green": "good", "bold yellow": "warn"}
 
@@ -22,7 +23,28 @@ def report_blocks(judged: Judged[Any, Any]) -> list[Block]:
     """The blocks of the report of this run, in its order, without what stands at the top of every page."""
     console = _Recorder()
     REPORTS[judged.header.kind](console, judged)
-    return list(_merged(block for one in console.shown for block in blocks_of(one)))
+    above = _said_above(judged)
+    blocks = (_without(block, above) for one in console.shown for block in blocks_of(one))
+    return list(_merged(block for block in blocks if block is not None))
+
+
+def _said_above(judged: Judged[Any, Any]) -> frozenset[str]:
+    """The sentences that the top of the page has: reasons, notes, disturbances."""
+    try:
+        reasons = tuple(judged.result.reasons)
+    except LoadgenError:  # a sweep that was cut before its first point
+        reasons = ()
+    disturbance = getattr(judged.result, "disturbance", None)
+    more = (disturbance.sentence,) if disturbance is not None else ()
+    return frozenset((*reasons, *getattr(judged.result, "notes", ()), *more))
+
+
+def _without(block: Block, above: frozenset[str]) -> Block | None:
+    """The block without sentences that stand above; None when nothing is left."""
+    if not isinstance(block, Items):
+        return block
+    left = tuple(item for item in block.items if item not in above)
+    return Items(block.mark, left) if left else None
 
 
 def verdict_words(judged: Judged[Any, Any]) -> str:
@@ -68,7 +90,7 @@ def blocks_of(shown: object) -> Iterator[Block]:
 
 _VERDICT = "Verdict: "
 _AT_THE_TOP = (_VERDICT, "Record: ")
-_REASON = "-"
+_BULLET = "-"
 
 
 def _table(table: RichTable) -> Iterator[Block]:
@@ -78,10 +100,10 @@ def _table(table: RichTable) -> Iterator[Block]:
         return
     if len(columns) == 2 and not table.show_header:
         marks = dict.fromkeys(first.strip() for first, _ in rows)
-        if len(marks) == 1 or _REASON in marks:  # sentences behind a mark
+        if len(marks) == 1 or _BULLET in marks:  # sentences behind a mark
             for mark in marks:
-                if mark != _REASON:
-                    yield Items(mark.rstrip(":"), tuple(second for first, second in rows if first.strip() == mark))
+                name = "" if mark == _BULLET else mark.rstrip(":")
+                yield Items(name, tuple(second for first, second in rows if first.strip() == mark))
             return
     head = tuple(_plain(column.header) for column in table.columns) if table.show_header else ()
     yield Table(_plain(table.title or "").strip(), head if any(head) else (), rows)

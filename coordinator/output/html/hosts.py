@@ -42,6 +42,7 @@ def pack_blocks(judged: Judged[Any, PackResult]) -> Iterator[Block]:
             "form": "lines",
             "x": x,
             "xLabel": "VMs that run",
+            "whole": True,
             "yLabel": unit,
             "dots": True,
             "series": [{"name": name, "y": [plain(one) for one in values]} for name, values in series.items()],

@@ -6,6 +6,7 @@
   const steps = (names) => names.map((_, at) => d3.interpolateYlOrRd(0.1 + (0.9 * at) / Math.max(1, names.length - 1)));
   const short = (value) =>
     Math.abs(value) >= 1e4 || (value !== 0 && Math.abs(value) < 0.01) ? d3.format(".3~s")(value) : d3.format(",.4~g")(value);
+  const whole = (value) => (Number.isInteger(value) ? short(value) : "");
   const rough = (value) => (Math.abs(value) >= 1e4 ? d3.format(".2~s")(value) : d3.format(",.2~r")(value));
   const widest = (names) => Math.min(220, 24 + 7 * Math.max(0, ...names.map((name) => String(name).length)));
   const common = (data, width) => ({
@@ -37,7 +38,7 @@
     const y = data.log ? { type: "log", tickFormat: short } : { zero: true, tickFormat: short };
     return Plot.plot({
       ...common(data, width),
-      x: { ...axis(data, "xLabel"), tickFormat: short, nice: false },
+      x: { ...axis(data, "xLabel"), tickFormat: data.whole ? whole : short, nice: false },
       y: { ...axis(data, "yLabel"), grid: true, ticks: 5, ...y },
       color: { ...colours(names), legend: names.length > 1 },
       marks,
@@ -126,12 +127,15 @@
     const rows = data.rows.map((one) => one.name);
     const some = data.rows.filter((one) => one.low != null && one.high != null);
     const kinds = [...new Set(data.rows.map((one) => one.kind ?? ""))];
+    const ends = data.rows.flatMap((one) => [one.value, one.low, one.high]).filter((one) => one != null);
+    // Around a reference, differences of less than a few percent must not look large.
+    const domain = data.reference == null ? undefined : [d3.min([...ends, data.reference * 0.95]), d3.max([...ends, data.reference * 1.05])];
     return Plot.plot({
       ...common(data, width),
       height: 64 + 22 * new Set(rows).size,
       marginLeft: widest(rows),
       marginRight: 30,
-      x: { ...axis(data, "xLabel"), grid: true, type: data.log ? "log" : "linear", tickFormat: short, ticks: 6, nice: true },
+      x: { ...axis(data, "xLabel"), grid: true, type: data.log ? "log" : "linear", tickFormat: short, ticks: 6, nice: true, ...(domain ? { domain } : {}) },
       y: { label: null, domain: [...new Set(rows)] },
       color: { ...colours(kinds), legend: kinds.length > 1 },
       marks: [
@@ -146,7 +150,7 @@
     const kinds = data.kinds;
     return Plot.plot({
       ...common(data, width),
-      x: { ...axis(data, "xLabel"), tickFormat: short, grid: true, nice: true },
+      x: { ...axis(data, "xLabel"), tickFormat: data.whole ? whole : short, grid: true, nice: true },
       y: { ...axis(data, "yLabel"), tickFormat: short, grid: true, zero: true, ticks: 5 },
       color: { ...colours(kinds), legend: true },
       symbol: { domain: kinds },
