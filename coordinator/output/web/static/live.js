@@ -257,7 +257,8 @@
     const reasons = make("ul");
     for (const reason of over.reasons) reasons.append(make("li", reason));
     const links = make("p");
-    links.append(make("a", "Report", { href: "/report" }), ` - record: ${over.record}`);
+    links.append(make("a", "Report with plots", { href: "/report" }), " - ", make("a", "Report as text", { href: "/text" }));
+    links.append(` - record: ${over.record}`);
     result.append(reasons, links);
     put(get("link"), "The run is over. This page stays until loadgen is ended with Ctrl-C.");
   }
