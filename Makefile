@@ -48,8 +48,8 @@ format: $(VENV)/.test-installed ## Format the code
 	$(BIN)/ruff format $(SOURCES)
 	$(BIN)/ruff check --fix $(SOURCES)
 
-picture: $(VENV)/.installed ## Draw the picture of the live view in the README, from a run of 80 s
-	$(BIN)/python tools/live_picture.py docs/live.svg
+picture: $(VENV)/.installed ## Draw the pictures in docs/images from a recorded run; RECORD=runs/... takes another one
+	$(BIN)/python -m tools.pictures $(if $(RECORD),--record $(RECORD))
 
 golden: $(VENV)/.test-installed ## Rewrite the golden files; read the diff before committing it
 	$(BIN)/pytest -q tests/golden --update-golden
