@@ -26,6 +26,7 @@ SOURCES = [
     "body.c",
     "values.c",
     "request.c",
+    "tcp.c",
 ]
 
 MEANINGS = {
