@@ -10,6 +10,7 @@ A page ends as its first failed request did.  No more objects are requested then
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Sequence
 
 from loadgen.engine.connection import Connection
@@ -128,6 +129,10 @@ class User(_Lane):
         """Fail each request that takes too long."""
         for lane in self._lanes:
             Connection.expire(lane, now_ns, timeout_ns)
+
+    def sockets(self) -> Sequence[socket.socket]:
+        """The open TCP connections."""
+        return [sock for lane in self._lanes for sock in Connection.sockets(lane)]
 
     def stop(self, now_ns: int) -> None:
         """End the segment: a page in progress is recorded as CUT, with the bytes so far."""

@@ -152,6 +152,9 @@ def test_objects_come_over_as_many_tcp_connections(
     assert most == found.server.connections == lanes
     assert page["flags"] >> MORE_CONNECTS_SHIFT & 0xFFF == lanes - 1
     assert found.played.cell().connects == lanes
+    view = found.played.totals.tcp  # each TCP connection is looked at when it ends
+    assert view.paths["looks"].sum() >= lanes
+    assert view.paths["segments_sent"].sum() >= 3 * lanes + 6
 
 
 def test_an_object_waits_for_no_other_connection(engine: MakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,10 +74,24 @@ void tcp_look_around(struct engine *engine, int64_t at_ns)
     }
 }
 
+/* The number of a user: the sum over the user's connections (see page.h), or a sample of one of them. */
+static int64_t of_user(const struct engine *engine, size_t user, int field)
+{
+    int64_t found = atomic_load_explicit(&engine->tcp.rows[user].of[field], memory_order_relaxed);
+    for (uint32_t lane = 1; lane < engine->lanes; lane++) {
+        const struct tcp_row *row = &engine->tcp.rows[user + lane * engine->users];
+        int64_t more = atomic_load_explicit(&row->of[field], memory_order_relaxed);
+        if (field != TCP_RTT_US)
+            found += more;
+        else if (more)
+            found = more;
+    }
+    return found;
+}
+
 void engine_tcp(const struct engine *engine, int64_t *table, size_t rows)
 {
     for (size_t i = 0; i < rows && i < engine->connection_count; i++)
         for (int field = 0; field < TCP_FIELDS; field++)
-            table[i * TCP_FIELDS + field] =
-                atomic_load_explicit(&engine->tcp.rows[i].of[field], memory_order_relaxed);
+            table[i * TCP_FIELDS + field] = of_user(engine, i, field);
 }
