@@ -54,8 +54,9 @@ picture: $(VENV)/.installed ## Draw the picture of the live view in the README, 
 golden: $(VENV)/.test-installed ## Rewrite the golden files; read the diff before committing it
 	$(BIN)/pytest -q tests/golden --update-golden
 
-schema: $(VENV)/.test-installed ## Write run.schema.json and docs/json.md again, from the types in coordinator/record/schema
+schema: $(VENV)/.test-installed ## Write run.schema.json, docs/json.md and docs/exports.md again, from types and columns
 	$(BIN)/python -m coordinator.record.schema
+	$(BIN)/python -m coordinator.output.exports_page
 
 docs: $(VENV)/.test-installed ## Build the documentation site into build/site; a warning is an error
 	$(BIN)/sphinx-build -q -W --keep-going -c docs -d build/doctrees . build/site

@@ -58,8 +58,3 @@ _.begins_s  # StageRow: run.json has it, by dataclasses.asdict
 _.segments_sent  # counters of a VM in run.json, by name
 _.stolen_share  # counters of a VM in run.json, by name
 _.pss_before_bytes  # counters of a VM in run.json, by name
-
-# Metrics of a run in progress, which the exporters read.
-_.otlp
-_.prometheus
-METRICS
