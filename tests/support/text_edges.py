@@ -49,6 +49,9 @@ USUAL: dict[str, tuple[list[str], ...]] = {
     "proxy": (["--connect", "127.0.0.1:9"],),
     "resume": ([_RECORD],),
     "show": ([_RECORD],),
+    "report": ([_RECORD],),
+    "plot": ([_RECORD],),
+    "web": ([_RECORD],),
     "worker": (["--join", "127.0.0.1:9", "--cert", "no-such-file"],),
     "fleet check": (["--hosts", "a"], ["--scheduler", "tcp://127.0.0.1:9"]),
 }
