@@ -10,10 +10,10 @@ COMPILED := $(filter-out %/_core.c,$(wildcard loadgen/engine/compiled/*.[ch])) l
 # System tests that may run at the same time as others, because they do not depend on how fast the machine is.
 UNHURRIED := $(addprefix tests/system/test_,proxy.py proxy_flows.py proxy_host.py iperf3_peers.py iperf_cli.py local_vms.py package.py serve.py specweb_fileset_kill.py \
 	fleet_run.py fleet_faults.py fleet_ends.py fleet_peers.py ssh_hosts.py ssh_worker.py operator_tools.py spec_edges.py spec_killed.py resume.py \
-	relative.py startup.py terminal.py vms_under_qemu.py)
+	relative.py browser.py site.py startup.py terminal.py vms_under_qemu.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-pythons coverage lint format picture golden schema lock wheel bench bench-engine bench-fleet \
+.PHONY: help demo test test-fast test-pythons coverage lint format picture golden schema vendor docs lock wheel bench bench-engine bench-fleet \
 	bench-canary bench-http bench-losses bench-network bench-startup bench-trust sanitize debian clean
 
 help: ## List the targets
@@ -54,8 +54,15 @@ picture: $(VENV)/.installed ## Draw the picture of the live view in the README, 
 golden: $(VENV)/.test-installed ## Rewrite the golden files; read the diff before committing it
 	$(BIN)/pytest -q tests/golden --update-golden
 
-schema: $(VENV)/.test-installed ## Write run.schema.json and docs/json.md again, from the types in coordinator/record/schema
+schema: $(VENV)/.test-installed ## Write run.schema.json, docs/json.md and docs/exports.md again, from types and columns
 	$(BIN)/python -m coordinator.record.schema
+	$(BIN)/python -m coordinator.output.exports_page
+
+docs: $(VENV)/.test-installed ## Build the documentation site into build/site; a warning is an error
+	$(BIN)/sphinx-build -q -W --keep-going -c docs -d build/doctrees . build/site
+
+vendor: ## Copy the JavaScript of the npm packages in tools/vendor into the repository again (needs npm)
+	$(PYTHON) tools/vendor/vendor.py
 
 lock: ## Write constraints.txt again after a change of pyproject.toml; UPGRADE=1 takes the newest versions
 	PYTHON=$(PYTHON) tools/lock.sh $(if $(UPGRADE),--upgrade)

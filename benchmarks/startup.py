@@ -86,7 +86,7 @@ def to_first_traffic_s(argv: list[str], directory: str) -> float:
                 raise SystemExit(f"there was no traffic: {' '.join(argv)}")
             time.sleep(_LOOK_S)
         took_s = time.perf_counter() - began_s
-        run.send_signal(signal.SIGINT)
+        run.send_signal(signal.SIGTERM)  # SIGINT is ignored in what a shell starts in the background
     return took_s
 
 

@@ -1,13 +1,13 @@
 #!/bin/sh
 # Installs Debian packages, if this user may do so.
 #   install-debian.sh tests: for the system tests: web servers, podman, iperf3, a terminal multiplexer, wrk, dbench, QEMU
-#       with a kernel, and the tools that check the files in deploy/operator
+#       with a kernel, a browser, and the tools that check the files in deploy/operator
 #   install-debian.sh peers: for the comparisons in benchmarks/network.py and http_peers.py
 #   install-debian.sh engine-peers: for the comparisons in benchmarks/engine.py
 # Packages that cannot be installed are listed on stderr.  The tests that need them are skipped; in CI, this script fails.
 has() { command -v "$1" >/dev/null || [ -x "/usr/sbin/$1" ] || [ -x "/sbin/$1" ]; }
 case "${1:-}" in
-    tests) wanted="nginx:nginx-light apache2:apache2 tmux:tmux iperf3:iperf3 ip:iproute2 nsenter:util-linux sshd:openssh-server ssh:openssh-client shellcheck:shellcheck systemd-analyze:systemd wrk:wrk mke2fs:e2fsprogs podman:podman dbench:dbench" ;;
+    tests) wanted="nginx:nginx-light apache2:apache2 tmux:tmux iperf3:iperf3 ip:iproute2 nsenter:util-linux sshd:openssh-server ssh:openssh-client shellcheck:shellcheck systemd-analyze:systemd wrk:wrk mke2fs:e2fsprogs podman:podman dbench:dbench chromium:chromium chromedriver:chromium-driver" ;;
     peers) wanted="iperf3:iperf3 iperf:iperf haproxy:haproxy socat:socat nginx:nginx-light ip:iproute2 wrk:wrk openssl:openssl" ;;
     engine-peers) wanted="wrk:wrk ab:apache2-utils httperf:httperf h2load:nghttp2-client hey:hey" ;;
     *) echo "usage: $0 tests|peers|engine-peers" >&2; exit 2 ;;

@@ -56,6 +56,10 @@ COMMANDS = {
         "coordinator.cli.show:show",
         "Print the result of a recorded run again.",
     ),
+    "plot": Entry(
+        "coordinator.cli.plot:plot",
+        "Draw a record as a figure for a paper, or write its numbers as a table.",
+    ),
     "collect": Entry(
         "coordinator.cli.collect:collect_command",
         "Fetch the results that RUN left on its load machines, and add them to its record.",

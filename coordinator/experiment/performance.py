@@ -18,7 +18,6 @@ from typing import Any
 from coordinator.experiment.api import Done, Experiment, Next, StepPlayed
 from coordinator.experiment.executor import Outcome, execute
 from coordinator.experiment.notebook import Notebook
-from coordinator.experiment.resume import begun_in, finished_in, set_aside
 from coordinator.fleet.choice import FleetChoice
 from coordinator.kinds.catalog import load_kind
 from coordinator.output.judged import Judged
@@ -29,7 +28,6 @@ from coordinator.record.writer import claim_directory
 from coordinator.run.api import Around, Kind
 from coordinator.run.frame import Run, begin_header
 from coordinator.run.interrupts import NothingMeasuredError
-from deploy.null_responder import HOST, null_responder
 from loadgen.agent.children import EarlyEngines
 from loadgen.model.errors import LoadgenError
 from loadgen.model.units import NS_PER_S
@@ -156,6 +154,8 @@ def _answered(step: Next[Any]) -> Iterator[Any]:
     if step.replies is None:
         yield step.plan
         return
+    from deploy.null_responder import HOST, null_responder
+
     with null_responder(step.replies.body_bytes, step.replies.processes) as port:
         yield dataclasses.replace(step.plan, connect_to=(f"::{HOST}:{port}",))
 
@@ -190,6 +190,8 @@ async def _step(
     session: Session, planner: Experiment[Any], own: Path, inside: Surroundings
 ) -> tuple[Judged[Any, Any], LoadgenError | None]:
     """Play an experiment in the directory `own`, without what a record there has already."""
+    from coordinator.experiment.resume import begun_in, finished_in
+
     if ready := finished_in(own, planner):
         return ready, None
     begun = begun_in(own, planner)
@@ -209,4 +211,6 @@ async def _step(
 def _set_aside(own: Path, say: Say) -> None:
     """Keep the record in `own`, if there is one, under another name: nothing of it can be used again."""
     if own.exists():
+        from coordinator.experiment.resume import set_aside
+
         say(f"the record of a run that was cut is kept as {set_aside(own)}")

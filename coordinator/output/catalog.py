@@ -28,6 +28,7 @@ FORMATS: dict[str, Entry] = {
         "one row per target and second, per test, per number of VMs, per hog and service, per number of a trial, or "
         "per number of the paper",
     ),
+    "seconds": Entry("coordinator.output.second_rows:write_seconds", "one row per VM and second, as tidy CSV"),
     "disturbance": Entry(
         "coordinator.output.disturbance_rows:write_disturbance", "what disturbed the load machines, second by second"
     ),

@@ -2,7 +2,7 @@
 number of VMs of a packing, for each hog and service of an isolation run, for each number of each VM in the trials of
 a comparison, or for each number of the paper's experiments.
 
-docs/output.md describes the columns.  An empty cell says that the number is not known or does not apply.
+docs/exports.md describes the columns.  An empty cell says that the number is not known or does not apply.
 """
 
 from __future__ import annotations
@@ -75,11 +75,12 @@ def _rows_of_targets(part: Part) -> Iterator[Mapping[str, object]]:
                 "interval_start_s": f"{part.start_s + second.interval * INTERVAL_S:g}",
                 "iteration": "" if window < 0 else window,
                 "target": names[target] if target < len(names) else target,
-                **_numbers(cell),
+                **numbers_of(cell),
             }
 
 
-def _numbers(cell: Cell) -> Mapping[str, object]:
+def numbers_of(cell: Cell) -> Mapping[str, object]:
+    """The columns from `ok_operations` on: what ended in a cell, and its times."""
     times = {
         "response": Times.response_of(cell),
         "service": Times.service_of(cell),

@@ -1,6 +1,6 @@
 """The disturbance track as CSV: one row for each load machine, engine and second.
 
-docs/output.md describes the columns.  An empty cell says that the machine cannot tell the number.
+docs/exports.md describes the columns.  An empty cell says that the machine cannot tell the number.
 """
 
 from __future__ import annotations

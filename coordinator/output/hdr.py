@@ -17,6 +17,7 @@ from coordinator.record.headroom_result import HeadroomResult
 from coordinator.record.interleaved_result import Interleaved
 from coordinator.record.sweep_result import Sweep
 from loadgen.host.paths import is_directory
+from loadgen.measure.censored import Times
 from loadgen.measure.hdr_log import Interval, hgrm, hlog
 from loadgen.measure.histogram import Histogram
 from loadgen.model.errors import PlanError
@@ -37,10 +38,7 @@ def write_hdr(judged: Judged[Any, Any], stream: TextIO) -> None:
     """
     intervals = _intervals(judged)
     if not intervals:
-        raise OutputError(
-            f"the record {judged.path} holds no response times",
-            hint="loadgen spec and loadgen http record them; --format csv shows what else was measured",
-        )
+        raise _no_times(judged)
     stream.writelines(hlog(intervals, start_s=epoch_s(judged.header.started_at)))
 
 
@@ -72,6 +70,37 @@ def write_files(files: Sequence[Path], judged: Judged[Any, Any]) -> list[str]:
         except OSError as error:
             problems.append(f"{file} cannot be written: {error.strerror}")
     return problems
+
+
+def times_of(judged: Judged[Any, Any]) -> Times:
+    """The response times of the judged windows of a run, or of its runs, as the report has them.
+
+    Raises OutputError when the record holds none.
+    """
+    known, failed, cut = [], [], []
+    for part in parts_of(judged):
+        if not part.record.has_snapshots:
+            continue
+        windows_ns, is_http = _windows_ns(judged.result, part), part.record.header.kind == KIND_HTTP
+        for second in seconds_of(part.record.measured):
+            for (window, _), cell in second.cells.items():
+                if window >= 0:
+                    times = Times.response_of(cell)
+                    known.append(times.known)
+                    failed.append(times.failed)
+                    cut.append(times.cut)
+            cut += _throughout_one(second, windows_ns) if is_http else _throughout(second, windows_ns)
+    found = Times(Histogram.merge_all(known), Histogram.merge_all(failed), Histogram.merge_all(cut))
+    if not found.total:
+        raise _no_times(judged)
+    return found
+
+
+def _no_times(judged: Judged[Any, Any]) -> OutputError:
+    return OutputError(
+        f"the record {judged.path} holds no response times",
+        hint="loadgen spec and loadgen http record them; --format csv shows what else was measured",
+    )
 
 
 def _intervals(judged: Judged[Any, Any]) -> list[Interval]:

@@ -1,6 +1,6 @@
 """The counters of VMs as CSV, beside what they served: one row for each VM and time between two readings.
 
-docs/output.md describes the columns.  An empty cell says that the number was not read.
+docs/exports.md describes the columns.  An empty cell says that the number was not read.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ from loadgen.model.units import NS_PER_MS, NS_PER_S
 
 _TIMES = {name: name.replace("_ns", "_ms") for name in COLUMNS if name.endswith("_ns")}
 
+COUNTER_COLUMNS = (*(_TIMES.get(name, name) for name in COLUMNS), "host_stolen_ms", "host_cpu_ms", "reading_ms")
+"""The columns of :func:`counters_of`."""
+
 VM_COLUMNS = (
     "run",
     "begin_s",
@@ -29,10 +32,7 @@ VM_COLUMNS = (
     "ok_operations",
     "failed_operations",
     "received_bytes",
-    *(_TIMES.get(name, name) for name in COLUMNS),
-    "host_stolen_ms",
-    "host_cpu_ms",
-    "reading_ms",
+    *COUNTER_COLUMNS,
 )
 
 
@@ -69,11 +69,8 @@ def _rows(part: Part) -> Iterator[Mapping[str, object]]:
             "begin_s": f"{part.start_s + one.begin_ns / NS_PER_S:.3f}",
             "end_s": f"{part.start_s + one.end_ns / NS_PER_S:.3f}",
             "iteration": "" if one.window < 0 else one.window,
-            "host_stolen_ms": _ms(one.stolen_ns),
-            "host_cpu_ms": _ms(one.core_ns),
-            "reading_ms": _ms(one.cost_ns),
         }
-        for vm, numbers in enumerate(one.numbers.T.tolist()):
+        for vm, numbers in enumerate(counters_of(one)):
             cells = [cell for interval in intervals for cell in served[interval].get(vm, ())]
             yield {
                 **own,
@@ -81,8 +78,20 @@ def _rows(part: Part) -> Iterator[Mapping[str, object]]:
                 "ok_operations": sum(cell.ok for cell in cells),
                 "failed_operations": sum(cell.bad for cell in cells),
                 "received_bytes": sum(cell.bytes for cell in cells),
-                **{_TIMES.get(name, name): _shown(name, number) for name, number in zip(COLUMNS, numbers, strict=True)},
+                **numbers,
             }
+
+
+def counters_of(one: VmSecond) -> Iterator[Mapping[str, object]]:
+    """The counters of each VM between two readings, with those of the host."""
+    host = {
+        "host_stolen_ms": _ms(one.stolen_ns),
+        "host_cpu_ms": _ms(one.core_ns),
+        "reading_ms": _ms(one.cost_ns),
+    }
+    for numbers in one.numbers.T.tolist():
+        read = zip(COLUMNS, numbers, strict=True)
+        yield {**{_TIMES.get(name, name): _shown(name, number) for name, number in read}, **host}
 
 
 def _shown(name: str, number: int) -> object:

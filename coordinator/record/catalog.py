@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-from coordinator.record.find import HTTP_FIND, SPEC_FIND
-from coordinator.record.forward import FORWARD
 from coordinator.record.header import (
     KIND_FORWARD,
     KIND_HTTP,
@@ -26,37 +25,31 @@ from coordinator.record.header import (
     KIND_SPEC_REPEATS,
     KIND_SWEEP,
 )
-from coordinator.record.headroom import HTTP_HEADROOM, SPEC_HEADROOM
-from coordinator.record.http import HTTP
-from coordinator.record.interleaved import HTTP_COMPARE, SPEC_COMPARE
-from coordinator.record.iperf import IPERF
-from coordinator.record.isolate import ISOLATE
-from coordinator.record.kind import RecordKind
-from coordinator.record.pack import PACK
-from coordinator.record.paper import PAPER
-from coordinator.record.relative import RELATIVE, ROUND
-from coordinator.record.repeats import HTTP_REPEATS, SPEC_REPEATS
-from coordinator.record.spec import SPEC
-from coordinator.record.sweep import SWEEP
+from loadgen.model.entry import Imported
 
-KINDS: dict[str, RecordKind[Any, Any]] = {
-    KIND_SPEC: SPEC,
-    KIND_SWEEP: SWEEP,
-    KIND_HTTP: HTTP,
-    KIND_IPERF: IPERF,
-    KIND_FORWARD: FORWARD,
-    KIND_PACK: PACK,
-    KIND_SPEC_FIND: SPEC_FIND,
-    KIND_HTTP_FIND: HTTP_FIND,
-    KIND_SPEC_REPEATS: SPEC_REPEATS,
-    KIND_HTTP_REPEATS: HTTP_REPEATS,
-    KIND_SPEC_COMPARE: SPEC_COMPARE,
-    KIND_HTTP_COMPARE: HTTP_COMPARE,
-    KIND_SPEC_HEADROOM: SPEC_HEADROOM,
-    KIND_HTTP_HEADROOM: HTTP_HEADROOM,
-    KIND_ISOLATE: ISOLATE,
-    KIND_PAPER: PAPER,
-    KIND_RELATIVE: RELATIVE,
-    KIND_ROUND: ROUND,
-}
-"""By the `kind` of a document."""
+if TYPE_CHECKING:
+    from coordinator.record.kind import RecordKind
+
+KINDS: Mapping[str, RecordKind[Any, Any]] = Imported(
+    {
+        KIND_SPEC: "coordinator.record.spec:SPEC",
+        KIND_SWEEP: "coordinator.record.sweep:SWEEP",
+        KIND_HTTP: "coordinator.record.http:HTTP",
+        KIND_IPERF: "coordinator.record.iperf:IPERF",
+        KIND_FORWARD: "coordinator.record.forward:FORWARD",
+        KIND_PACK: "coordinator.record.pack:PACK",
+        KIND_SPEC_FIND: "coordinator.record.find:SPEC_FIND",
+        KIND_HTTP_FIND: "coordinator.record.find:HTTP_FIND",
+        KIND_SPEC_REPEATS: "coordinator.record.repeats:SPEC_REPEATS",
+        KIND_HTTP_REPEATS: "coordinator.record.repeats:HTTP_REPEATS",
+        KIND_SPEC_COMPARE: "coordinator.record.interleaved:SPEC_COMPARE",
+        KIND_HTTP_COMPARE: "coordinator.record.interleaved:HTTP_COMPARE",
+        KIND_SPEC_HEADROOM: "coordinator.record.headroom:SPEC_HEADROOM",
+        KIND_HTTP_HEADROOM: "coordinator.record.headroom:HTTP_HEADROOM",
+        KIND_ISOLATE: "coordinator.record.isolate:ISOLATE",
+        KIND_PAPER: "coordinator.record.paper:PAPER",
+        KIND_RELATIVE: "coordinator.record.relative:RELATIVE",
+        KIND_ROUND: "coordinator.record.relative:ROUND",
+    }
+)
+"""By the `kind` of a document.  A run needs one of them, and importing all takes as long as half of numpy."""

@@ -21,6 +21,7 @@ LIBRARIES = ("aiohttp", "msgpack", "numpy", "rich", "uvloop")
 """The libraries on which the measurement or its output depends."""
 
 _GIT_TIMEOUT_S = 5
+_GIT_COMMIT = "# branch.oid "  # the first line of `git status --porcelain=v2 --branch`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,22 +98,17 @@ def git_commit(tree: Path) -> str:
     if not (tree / ".git").exists():
         return ""
 
-    def git(*arguments: str) -> str:
-        done = subprocess.run(
-            # Reading must not take the lock that a commit in the same tree may need now.
-            ["git", "--no-optional-locks", "-C", str(tree), *arguments],
-            capture_output=True,
-            text=True,
-            timeout=_GIT_TIMEOUT_S,
-            check=True,
-        )
-        return done.stdout.strip()
-
+    # Reading must not take the lock that a commit in the same tree may need now.
+    ask = ["git", "--no-optional-locks", "-C", str(tree), "status"]
+    how = ["--porcelain=v2", "--branch", "--untracked-files=no"]
     try:
-        changes = git("status", "--porcelain", "--untracked-files=no")
-        return git("rev-parse", "HEAD") + ("+changes" if changes else "")
+        done = subprocess.run([*ask, *how], capture_output=True, text=True, timeout=_GIT_TIMEOUT_S, check=True)
     except (OSError, subprocess.SubprocessError):
         return ""
+    commit, *more = done.stdout.splitlines()
+    changed = any(not line.startswith("#") for line in more)
+    name = commit.removeprefix(_GIT_COMMIT)
+    return name + "+changes" * changed if name.isalnum() else ""  # "(initial)" before the first commit
 
 
 def _distribution() -> str:

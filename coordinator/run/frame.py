@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from coordinator.fleet.choice import FleetChoice, WayKind
-from coordinator.output.hdr import write_files
 from coordinator.output.judged import Judged
 from coordinator.record.document import finished, unfinished
 from coordinator.record.environment import collect
@@ -139,8 +138,11 @@ class Run(Generic[P, M, R]):
             played = dataclasses.replace(played, notes=(*played.notes, *writer.problems))
             told = len(writer.problems)
             judged = self._judged(played)
-            if self.hdr and (unwritten := write_files(self.hdr, judged)):
-                judged = self._judged(dataclasses.replace(played, notes=(*played.notes, *unwritten)))
+            if self.hdr:
+                from coordinator.output.hdr import write_files  # it imports the results of all kinds
+
+                if unwritten := write_files(self.hdr, judged):
+                    judged = self._judged(dataclasses.replace(played, notes=(*played.notes, *unwritten)))
             writer.finish(judged.document, self.kind.rows(played))
             for problem in writer.problems[told:]:
                 self.around.say(problem)

@@ -34,26 +34,43 @@ class Canaries:
         self._machine = machine
         self._mark = mark
         self._workers: tuple[str, ...] = ()
+        self._listening: list[socket.socket] = []  # until the responder has them
         self._child: EngineChild | None = None
         self._why = ""
         self._records: defaultdict[str, list[NDArray[np.void]]] = defaultdict(list)
 
-    async def open(self, workers: Sequence[str]) -> Mapping[str, int]:
-        """Start the responder for the canaries of `workers`.  Returns their ports; empty if it cannot be started."""
+    def listen(self, workers: Sequence[str]) -> Mapping[str, int]:
+        """Open a port for the canary of each of `workers`, and return the ports; empty if that is impossible.
+
+        The responder is started later, by :meth:`start`, so that engines get ready at the same time.
+        """
         self._workers = tuple(workers)
-        if not workers:
-            return {}
+        with contextlib.ExitStack() as made:
+            try:
+                for _ in workers:
+                    server = made.enter_context(socket.create_server((HOST, 0), backlog=_BACKLOG))
+                    self._listening.append(server)
+            except OSError as error:
+                self._listening = []
+                self._why = _cannot(error)
+                return {}
+            made.pop_all()
+        return {worker: one.getsockname()[1] for worker, one in zip(workers, self._listening, strict=True)}
+
+    async def start(self) -> None:
+        """Start the responder on the ports, if there are any."""
+        listening, self._listening = self._listening, []
+        if not listening:
+            return
+        fds = [one.fileno() for one in listening]
         try:
             with contextlib.ExitStack() as ours:  # the responder alone listens: its end refuses connections
-                made = [ours.enter_context(socket.create_server((HOST, 0), backlog=_BACKLOG)) for _ in workers]
-                fds = [one.fileno() for one in made]
-                ports = [one.getsockname()[1] for one in made]
+                for one in listening:
+                    ours.enter_context(one)
                 process = start_child("loadgen.agent.responder", ",".join(map(str, fds)), self._mark, pass_fds=fds)
             self._child = await EngineChild.of(process)
         except OSError as error:
-            self._why = f"the responder cannot be started: {error.strerror}"
-            return {}
-        return dict(zip(workers, ports, strict=True))
+            self._why = _cannot(error)
 
     def take(self, worker: str, records: bytes) -> None:
         """Keep records (RECORD_DTYPE) of the canary of `worker`.  Raises ValueError if they are malformed."""
@@ -77,7 +94,9 @@ class Canaries:
         return CanariesHeard(machine=self._machine, segment=segment.index, engines=tuple(seen))
 
     async def close(self) -> None:
-        """End the responder.  Idempotent."""
+        """End the responder, and close what it did not get.  Idempotent."""
+        while self._listening:
+            self._listening.pop().close()
         child, self._child = self._child, None
         if child is not None:
             child.kill()
@@ -110,3 +129,7 @@ class Canaries:
         if len(parts) != len(self._workers):
             raise ValueError("the responder answers for another number of engines")
         return parts
+
+
+def _cannot(error: OSError) -> str:
+    return f"the responder cannot be started: {error.strerror}"

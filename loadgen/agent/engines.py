@@ -140,13 +140,14 @@ class Agent:
         Raises FleetError with the reason if an engine refuses, TargetError if it cannot resolve a target.
         """
         given: Mapping[str, Assignment] = {one.worker: one for one in assignments}
-        ports = await self._canaries.open([one.worker for one in assignments if one.load.canary])
+        ports = self._canaries.listen([one.worker for one in assignments if one.load.canary])
         for engine in self._engines:
             if engine.worker in given:
                 port = ports.get(engine.worker, 0)
                 engine.send(assignment_message(dataclasses.replace(given[engine.worker], canary_port=port)))
             else:
                 self.dismiss(engine.worker)
+        await self._canaries.start()
         targets = {(target.host, target.port) for one in assignments for target in one.dialed}
         self._servers = await asyncio.to_thread(servers_here, targets)
         chosen = [engine for engine in self._engines if engine.worker in given]

@@ -35,6 +35,12 @@ def available() -> tuple[EngineKind, ...]:
     return (EngineKind.PYTHON,) if why_not_compiled() else (EngineKind.COMPILED, EngineKind.PYTHON)
 
 
+def preload() -> None:
+    """Import the preferred engine, so that an assignment finds it ready."""
+    if not why_not_compiled():
+        importlib.import_module("loadgen.engine.compiled.player")
+
+
 def why_not_compiled() -> str:
     """Why this installation cannot use the compiled engine; "" when it can."""
     try:

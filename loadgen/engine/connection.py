@@ -40,14 +40,13 @@ class Connection:
     __slots__ = (
         "_bodyless", "_check", "_checked", "_closes", "_context", "_cookie", "_doing", "_due_ns", "_fd", "_flags",
         "_host_line", "_next_row", "_out", "_prepared_row", "_progress_ns", "_reader", "_received", "_request",
-        "_right", "_row", "_sent_ns", "_sock", "_sources", "_tape", "_used", "number", "target",
+        "_right", "_row", "_sent_ns", "_sock", "_sources", "_tape", "_think_ns", "_used", "number", "target",
     )  # fmt: skip
 
     def __init__(
         self, context: EngineContext, number: int, target: int, host_line: bytes, *, sources: Sequence[str]
     ) -> None:
-        self.number = number
-        self.target = target
+        self.number, self.target = number, target
         self._context = context
         self._tape = context.tape
         self._host_line = host_line
@@ -60,13 +59,13 @@ class Connection:
         self._row = self._received = 0
         self._due_ns = self._sent_ns = self._progress_ns = 0
         self._flags = 0  # those of RECORD_DTYPE, of the current operation, or of the next one
-        self._prepared_row = -1  # the row that the next seven fields belong to
+        self._prepared_row = -1  # the row that the next eight fields belong to
         self._request = self._cookie = b""
         self._checked = False  # whether the body of the reply is checked
         self._right: frozenset[int] = frozenset()  # accepted statuses
         self._closes = False
         self._bodyless = False  # the reply has no body
-        self._next_row = 0
+        self._next_row = self._think_ns = 0
         self._used = True  # whether the reader must begin anew before the next reply
         self._out = b""  # the part of the request that the kernel has not accepted yet
 
@@ -119,10 +118,8 @@ class Connection:
     def begin(self, now_ns: int) -> None:
         """Begin the operation, which is due."""
         quota, row = self._context.quota, self._row
-        if quota.left <= 0:
-            quota.retire()
+        if quota is not None and not quota.take():
             return
-        quota.left -= 1
         self._sent_ns = self._progress_ns = now_ns
         self._received = 0
         if row != self._prepared_row:
@@ -168,7 +165,7 @@ class Connection:
             self._received = size
             self._flags |= status
             self._record(now_ns, _OK)
-            self._go_on(now_ns, self._tape.think_ns[self._row])
+            self._go_on(now_ns)
         elif data:
             self._take(data, now_ns)
         else:
@@ -192,6 +189,7 @@ class Connection:
         self._cookie = tape.cookies[row]
         self._closes = bool(flags & CLOSE_AFTER)
         self._next_row = tape.next_rows[row]
+        self._think_ns = tape.think_ns[row]
 
     def _connect(self, now_ns: int) -> bool:
         """Open a TCP connection; False when it failed at once."""
@@ -310,12 +308,12 @@ class Connection:
             head = reader.whole_head(self._received)
             if head is not None:
                 self._tape.repeats[self._row] = head, self._received, reader.status << STATUS_SHIFT
-        self._go_on(now_ns, self._tape.think_ns[self._row])
+        self._go_on(now_ns)
 
-    def _go_on(self, now_ns: int, think_ns: int = 0) -> None:
+    def _go_on(self, now_ns: int, thinks: bool = True) -> None:
         """Go on without a rest: the next operation is due when the line speed allows the bytes of this one.
 
-        In a paced loop, it is due later by the think time.
+        In a paced loop, it is due later by the think time if the user `thinks`.
         """
         context = self._context
         if context.dispatcher is not None:
@@ -323,16 +321,17 @@ class Connection:
             context.dispatcher.free(self, self.target, context.now_ns())
             return
         self._row = self._next_row
-        # Rounded as in loadgen.measure.fold, which finds the end of this operation: no ns is counted twice.
-        due_ns = self._due_ns + int(self._received * context.ns_per_byte + 0.5) if context.ns_per_byte else now_ns
-        if think_ns and context.ns_per_byte:
-            due_ns = max(due_ns, now_ns) + think_ns
-        if due_ns > now_ns:
-            self._rest_until(due_ns)
-        else:
-            self._due_ns = now_ns
-            self._doing = _RESTING
-            context.readiness.then(self)
+        if context.ns_per_byte:
+            # Rounded as in loadgen.measure.fold, which finds the end of this operation: no ns is counted twice.
+            due_ns = self._due_ns + int(self._received * context.ns_per_byte + 0.5)
+            if self._think_ns and thinks:
+                due_ns = max(due_ns, now_ns) + self._think_ns
+            if due_ns > now_ns:
+                self._rest_until(due_ns)
+                return
+        self._due_ns = now_ns
+        self._doing = _RESTING
+        context.readiness.then(self)
 
     def _fail(self, now_ns: int, outcome: Outcome) -> None:
         """Record a failed operation, close the TCP connection, rest, then go on with the next row.
@@ -349,7 +348,7 @@ class Connection:
         self._record(now_ns, outcome)
         self._close()
         if closed_between:
-            self._go_on(now_ns)
+            self._go_on(now_ns, thinks=False)
         else:
             self._rest_after_error(now_ns)
 
@@ -367,11 +366,12 @@ class Connection:
 
     def _rest_after_error(self, now_ns: int) -> None:
         self._row = self._next_row
-        if self._context.quota.left > 0:
-            self._rest_until(max(now_ns, self._due_ns) + self._context.error_rest_ns)
-        else:
+        quota = self._context.quota
+        if quota is not None and quota.left <= 0:
             self._doing = _RESTING
-            self._context.quota.retire()
+            quota.retire()
+        else:
+            self._rest_until(max(now_ns, self._due_ns) + self._context.error_rest_ns)
 
     def _record(self, done_ns: int, outcome: Outcome) -> None:
         context = self._context

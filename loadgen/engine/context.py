@@ -120,7 +120,7 @@ class EngineContext:
         self.open_sockets = 0
         self.handshakes = [0, 0]  # of TLS: full ones, resumed ones
         self.tcp = tcp or NoLooks()  # is told of each TCP connection that is about to be closed
-        self.quota = quota or Quota(0, 0, now_ns, lambda: None)
+        self.quota = quota  # None where the number of operations is not given
         self.shown: dict[tuple[int, Outcome], bytes] = {}  # by target and outcome: what was seen first
         self.line_bps = load.line_bps
         self.ns_per_byte = 8 * NS_PER_S / load.line_bps if load.line_bps else 0.0

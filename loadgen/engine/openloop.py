@@ -109,7 +109,7 @@ class OpenLoop:
     def _settle(self) -> None:
         """Tell the quota, if the number of operations is given and none is left to begin."""
         quota = self._context.quota
-        if not self._arrivals.total or any(self._waiting):
+        if quota is None or any(self._waiting):
             return
         if quota.left > 0:
             quota.close(sum(map(len, self._free)))

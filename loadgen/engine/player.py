@@ -59,6 +59,10 @@ class Player:
         self._agenda = Agenda(loop, now_ns, self._look)
         self._records = Records(self._fold)
         self._tcp = TcpLooks(assignment.shard.connections)
+        load = assignment.load
+        counted = load.requests > 0 or (load.arrivals is not None and load.arrivals.total > 0)
+        slots = len(assignment.shard.connections)
+        self._quota = Quota(load.requests, slots, now_ns, self._on_done) if counted else None
         self._context = EngineContext(
             assignment.load,
             now_ns=now_ns,
@@ -66,8 +70,8 @@ class Player:
             records=self._records,
             tape=TapeColumns(assignment.tape),
             ways=resolve(assignment.dialed, assignment.load.resolve, assignment.load.ip_version),
-            quota=Quota(assignment.load.requests, len(assignment.shard.connections), now_ns, self._on_done),
             tcp=self._tcp,
+            quota=self._quota,
         )
         self._accounts = Accounts(assignment, vitals)
         self._remarks = Remarks()
@@ -126,7 +130,8 @@ class Player:
         self._segment = segment
         self._accounts.start(segment)
         self._lease_doubted = False
-        self._context.quota.start()
+        if self._quota is not None:
+            self._quota.start()
         self._context.readiness = Readiness(self._loop, self._now_ns)
         if self._open_loop is not None:
             self._open_loop.start(segment, self._connections)
@@ -163,7 +168,7 @@ class Player:
     @property
     def done_ns(self) -> int:
         """When the given number of operations was done; 0 before."""
-        return self._context.quota.done_ns
+        return self._quota.done_ns if self._quota is not None else 0
 
     @property
     def addresses(self) -> tuple[AddressUse, ...]:

@@ -22,7 +22,7 @@ import uvloop
 
 from loadgen import __version__
 from loadgen.engine.api import LEASE_NS, Assignment, Engine, Segment
-from loadgen.engine.choice import available, choose, make_player
+from loadgen.engine.choice import available, choose, make_player, preload
 from loadgen.engine.vitals import Vitals
 from loadgen.host import child, frames
 from loadgen.measure.events import MAX_ADDRESSES
@@ -49,6 +49,8 @@ class EngineProcess:
         """Obey commands until stdin is closed, then stop the engine."""
         engines = [kind.value for kind in available()]
         self._send({"is": "hello", "pid": os.getpid(), "version": __version__, "engines": engines})
+        await asyncio.sleep(0)  # the hello is written
+        preload()  # while the coordinator imports what it needs itself
         while (message := await frames.receive(self._reader)) is not None:
             self._obey(message)
         if self._player is not None:

@@ -9,7 +9,9 @@ _UNLIMITED = sys.maxsize
 
 
 class Quota:
-    """`requests` operations of a closed loop's `connections`; 0 for no limit.  An open loop says when none is left.
+    """`requests` operations of a closed loop's `connections`.  An open loop gives 0, and says when none is left.
+
+    A segment without a given number of operations has no quota: a connection then counts nothing.
 
     `done` is called once, when no connection has anything to do any more.
     """
@@ -28,6 +30,14 @@ class Quota:
         self.left = self._requests or _UNLIMITED
         self.done_ns = 0
         self._idle = 0
+
+    def take(self) -> bool:
+        """Whether a connection may begin one more operation; if not, the connection has nothing to do any more."""
+        if self.left <= 0:
+            self.retire()
+            return False
+        self.left -= 1
+        return True
 
     def close(self, idle: int) -> None:
         """No operation is left to begin, and `idle` connections have nothing to do."""

@@ -33,13 +33,24 @@ def client_context(
     """
     if verify and not settings.authorities:
         check_trust_store(os.environ)
-    context = ssl.create_default_context(cadata=settings.authorities or None)
+    context = _verifying(settings.authorities) if verify else _trusting()
     if settings.certificate:
         _present(context, settings)
-    if not verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
     context.set_alpn_protocols(list(protocols))
+    return context
+
+
+def _verifying(authorities: str) -> ssl.SSLContext:
+    return ssl.create_default_context(cadata=authorities or None)
+
+
+def _trusting() -> ssl.SSLContext:
+    """As :func:`ssl.create_default_context`, but the authorities are not read, because that takes 20 ms."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    if keys := os.environ.get("SSLKEYLOGFILE"):
+        context.keylog_filename = keys
     return context
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple, TypeVar
+
+T = TypeVar("T")
 
 
 class Entry(NamedTuple):
@@ -16,6 +18,29 @@ class Entry(NamedTuple):
     def load(self) -> Any:
         """What the entry names, imported now."""
         return pkgutil.resolve_name(self.place)
+
+
+class Imported(Mapping[str, T]):
+    """Values by name, of which `places` has where they are defined (`package.module:name`).
+
+    A value is imported when it is looked up, so that a program waits only for those that it uses.
+    """
+
+    def __init__(self, places: Mapping[str, str]) -> None:
+        self._places = places
+
+    def __getitem__(self, name: str) -> T:
+        """The value called `name`.  Raises KeyError."""
+        value: T = pkgutil.resolve_name(self._places[name])
+        return value
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the names."""
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        """The number of names."""
+        return len(self._places)
 
 
 def choices_help(entries: Mapping[str, Entry]) -> str:

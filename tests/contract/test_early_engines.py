@@ -6,6 +6,8 @@ import asyncio
 import json
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +15,7 @@ from coordinator.fleet.local import LocalFleet
 from loadgen.agent import children
 from loadgen.agent.children import EarlyEngines, EngineChild
 from tests.support.cli import alive
+from tests.support.engines import needs_compiled
 
 _START_ONLY = """
 import json, sys
@@ -25,6 +28,31 @@ from coordinator.cli import main
 sys.exit(main())
 """
 """A command that is interrupted before it starts its first engine, and prints the modules imported so far."""
+
+_PLAYS_HTTP = """
+import json, sys
+from coordinator.experiment import session
+from coordinator.kinds.catalog import load_kind
+from coordinator.record.catalog import KINDS
+kind = load_kind("http")
+KINDS["http"]
+print(json.dumps(sorted(sys.modules)))
+"""
+"""What `loadgen http` imports before its first request, and the modules imported then."""
+
+_OF_OTHERS = (
+    "compare",
+    "find",
+    "forward",
+    "headroom",
+    "iperf",
+    "isolate",
+    "pack",
+    "paper",
+    "relative",
+    "repeats",
+    "sweep",
+)
 
 HTTP, SPEC = ("http", "http://127.0.0.1:9/"), ("spec", "--vms", "2", "--server", "builtin")
 
@@ -42,6 +70,26 @@ def test_engines_start_before_the_modules_that_play_are_imported(arguments: tupl
     assert not modules & {"aiohttp", "coordinator.experiment.session", "msgpack", "numpy", "rich.console", "uvloop"}
     assert done.returncode == 130
     assert done.stderr.strip() == "loadgen: interrupted"
+
+
+def test_a_run_of_http_does_not_wait_for_the_results_of_other_kinds() -> None:
+    printed = subprocess.run([sys.executable, "-c", _PLAYS_HTTP], capture_output=True, text=True, check=True).stdout
+    modules = set(json.loads(printed))
+    assert "coordinator.record.http" in modules
+    parts = ("coordinator.experiment", "coordinator.kinds", "coordinator.record", "coordinator.output.terminal")
+    others = {f"{part}.{name}{end}" for part in parts for name in _OF_OTHERS for end in ("", "_result", "_report")}
+    assert not modules & others
+    assert "coordinator.output.text" not in modules
+
+
+@needs_compiled
+def test_an_engine_imports_what_plays_before_it_has_an_assignment() -> None:
+    with EarlyEngines(1) as early:
+        maps = Path(f"/proc/{early._processes[0].pid}/maps")
+        give_up_s = time.monotonic() + 30
+        while "/measure/_fold." not in maps.read_text():  # the compiled part that only a player imports
+            assert time.monotonic() < give_up_s
+            time.sleep(0.02)
 
 
 @pytest.mark.parametrize(

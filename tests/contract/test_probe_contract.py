@@ -11,6 +11,7 @@ from loadgen.measure.throughput import UNKNOWN, ProbeResult
 from loadgen.model.probe import Direction, Kind, Transport
 from loadgen.model.units import NS_PER_MS, NS_PER_S
 from loadgen.probe import client
+from loadgen.probe.connect import Path
 from loadgen.probe.messages import Parameters
 from loadgen.probe.sockets import tune
 from tests.support.calm import in_a_calm_moment
@@ -76,6 +77,20 @@ def test_windows_are_requested_at_both_ends() -> None:
     result, _ = played(short(window_bytes=65536, limit_bytes=1 << 20))
     for granted in (result.local_granted, result.remote_granted):
         assert (granted.send_bytes, granted.receive_bytes) == (131072, 131072)  # Linux doubles the requested size
+
+
+@pytest.mark.parametrize(("window_bytes", "mss_bytes", "most"), [(1, 0, 536), (4096, 0, 2048), (16_384, 1400, 1400)])
+def test_segments_fit_into_small_windows(window_bytes: int, mss_bytes: int, most: int) -> None:
+    """Over loopback a segment is 64 KB otherwise, and each write waits for a timer of the kernel."""
+
+    async def opened() -> int:
+        with socket.create_server((HOST, 0)) as server:
+            path = Path(socket.AF_INET, server.getsockname())
+            asked = Parameters(window_bytes=window_bytes, mss_bytes=mss_bytes)
+            with await path.tcp(asked, b"c" * 37, NS_PER_S) as ours:
+                return ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG)
+
+    assert 0 < run(opened) <= most
 
 
 @pytest.mark.parametrize("transport", Transport)

@@ -54,7 +54,8 @@ async def heard_of(harm: int = 0) -> CanariesHeard | None:
     """What is heard of two canaries, of which one worked; `harm` is the signal that the responder gets."""
     canaries = Canaries("m", "a-mark")
     try:
-        ports = await canaries.open(["m/0", "m/1"])
+        ports = canaries.listen(["m/0", "m/1"])
+        await canaries.start()
         begun = segment(time.monotonic_ns())
         canaries.take("m/0", await asyncio.to_thread(ask, ports["m/0"]))
         pid = responder()
@@ -88,7 +89,8 @@ def test_a_frozen_or_dead_responder_makes_the_canaries_unknown() -> None:
 def test_without_canaries_there_is_neither_a_responder_nor_a_report() -> None:
     async def scenario() -> None:
         canaries = Canaries("m", "")
-        assert await canaries.open([]) == {}
+        assert canaries.listen([]) == {}
+        await canaries.start()
         assert not [pid for pid in descendants(os.getpid()) if "responder" in command_of(pid)]
         assert await canaries.report(segment(0)) is None
         await canaries.close()

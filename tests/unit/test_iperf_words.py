@@ -36,6 +36,22 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[IperfPlan]:
     return found
 
 
+@pytest.mark.parametrize(
+    ("words", "tests"), [(["-s"], None), (["-s", "-1"], 1), (["--server", "--one-off"], 1), (["-1s"], 1)]
+)
+def test_a_server_serves_one_test_if_it_is_told_to(
+    monkeypatch: pytest.MonkeyPatch, words: list[str], tests: int | None
+) -> None:
+    asked: list[int | None] = []
+
+    async def serve(host: str, port: int, *, tests: int | None, say: object, tell: object) -> None:
+        asked.append(tests)
+
+    monkeypatch.setattr("coordinator.kinds.iperf.served.serve_tests", serve)
+    invoke(*words)
+    assert asked == [tests]
+
+
 def invoke(*arguments: str) -> str:
     """Run the command; returns what it said on stderr."""
     result = CliRunner().invoke(app, ["iperf", *arguments], standalone_mode=False, catch_exceptions=False)

@@ -4,7 +4,6 @@ import csv
 import dataclasses
 import io
 import json
-import re
 from pathlib import Path
 from typing import get_type_hints
 
@@ -14,16 +13,8 @@ import pytest
 from coordinator.cli.show import show
 from coordinator.kinds.catalog import judges
 from coordinator.output.catalog import FORMATS, print_result, write
-from coordinator.output.csv_figures import FIGURE_COLUMNS
-from coordinator.output.csv_phases import PHASE_COLUMNS
-from coordinator.output.csv_rows import TARGET_COLUMNS
-from coordinator.output.csv_steps import STEP_COLUMNS
-from coordinator.output.csv_tests import TEST_COLUMNS
-from coordinator.output.csv_trials import TRIAL_COLUMNS
-from coordinator.output.disturbance_rows import COLUMNS
 from coordinator.output.judged import read_judged
 from coordinator.output.text import REPORTS
-from coordinator.output.vm_rows import VM_COLUMNS
 from coordinator.record.catalog import KINDS
 from coordinator.record.document import unfinished
 from coordinator.record.header import RecordError
@@ -78,14 +69,6 @@ def test_the_csv_of_a_run_sums_the_reports_of_its_engines(tmp_path: Path) -> Non
     ]
     assert [int(row["ok_operations"]) for row in rows] == [60, 20] * 2
     assert {row["response_max_ms"] for row in rows} == {"50.000000"}
-
-
-def test_the_columns_are_described_in_the_docs() -> None:
-    text = (ROOT / "docs/output.md").read_text("utf-8")
-    described = set(re.findall(r"^\| `(\w+)`", text, re.MULTILINE))
-    times = {column for column in TARGET_COLUMNS if column.endswith("_ms")}
-    others = {*TEST_COLUMNS, *COLUMNS, *STEP_COLUMNS, *PHASE_COLUMNS, *FIGURE_COLUMNS, *TRIAL_COLUMNS, *VM_COLUMNS}
-    assert described == (set(TARGET_COLUMNS) - times) | {"response_p50_ms"} | others
 
 
 def test_a_sweep_without_a_point_is_a_one_line_error(tmp_path: Path) -> None:

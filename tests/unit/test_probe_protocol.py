@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from coordinator.cli.options import parse_windows
 from loadgen.measure.throughput import UNKNOWN
-from loadgen.model.probe import Direction, Kind, Transport
+from loadgen.model.errors import PlanError
+from loadgen.model.probe import MAX_WINDOW_BYTES, Direction, Kind, Transport
 from loadgen.model.units import NS_PER_S
 from loadgen.probe import iperf3
 from loadgen.probe.iperf3 import ProtocolError, State
@@ -67,6 +69,19 @@ def test_results_of_a_stock_server_are_understood() -> None:
     assert not results.streams[0].omits_packets
 
 
+@pytest.mark.parametrize("window_bytes", [0, 1, 3 << 29, MAX_WINDOW_BYTES])
+def test_a_server_accepts_every_window_that_a_client_may_request(window_bytes: int) -> None:
+    assert Parameters.from_wire({"window": window_bytes}).window_bytes == window_bytes
+    assert window_bytes == 0 or parse_windows(str(window_bytes)) == (window_bytes,)
+
+
+def test_no_end_accepts_a_window_that_a_socket_cannot_have() -> None:
+    with pytest.raises(ProtocolError, match="window"):
+        Parameters.from_wire({"window": MAX_WINDOW_BYTES + 1})
+    with pytest.raises(PlanError, match="window"):
+        parse_windows(str(MAX_WINDOW_BYTES + 1))
+
+
 counts = st.integers(0, 1 << 62)
 asked_by_us = st.builds(
     Parameters,
@@ -79,7 +94,7 @@ asked_by_us = st.builds(
     limit_bytes=counts,
     limit_blocks=counts,
     block_bytes=st.integers(1, 1 << 24),
-    window_bytes=st.integers(0, 1 << 30),
+    window_bytes=st.integers(0, MAX_WINDOW_BYTES),
     rate_bps=counts,
     kernel_rate_bps=counts,
     burst_blocks=st.integers(0, 1000),

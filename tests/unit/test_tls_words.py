@@ -169,3 +169,14 @@ def test_clients_that_verify_check_the_trust_store(monkeypatch: pytest.MonkeyPat
     client_context(verify=False)
     with pytest.raises(PlanError):
         client_context(verify=True)
+
+
+def test_clients_that_trust_all_servers_read_no_authorities(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = tmp_path / "keys"
+    monkeypatch.setenv("SSLKEYLOGFILE", str(keys))
+    context = client_context(verify=False)
+    assert context.cert_store_stats()["x509"] == 0
+    assert (context.verify_mode, context.check_hostname) == (ssl.CERT_NONE, False)
+    assert context.keylog_filename == str(keys)
+    assert client_context(verify=True).cert_store_stats()["x509"] > 0
+    assert client_context(verify=True).verify_mode is ssl.CERT_REQUIRED

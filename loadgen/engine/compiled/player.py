@@ -289,8 +289,8 @@ def _sources(
 def _stand_ins(shares: tuple[int, ...], numbers: NDArray[np.uint32], target_of: NDArray[np.uint32]) -> list[int]:
     """By target, the number of the connection under which unsent operations are recorded: one of this engine if any."""
     first = np.concatenate([[0], np.cumsum(shares)[:-1]]).astype(np.int64)
-    for target in np.unique(target_of):
-        first[target] = numbers[np.argmax(target_of == target)]
+    found, begins = np.unique(target_of, return_index=True)
+    first[found] = numbers[begins]
     return [int(number) for number in first]
 
 

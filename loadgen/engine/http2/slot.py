@@ -88,10 +88,8 @@ class StreamSlot:
     def begin(self, now_ns: int) -> None:
         """Begin the operation, which is due."""
         tape, quota, row = self._session.context.tape, self._session.context.quota, self._row
-        if quota.left <= 0:
-            quota.retire()
+        if quota is not None and not quota.take():
             return
-        quota.left -= 1
         self.request = self._session.request(row, self.number)
         self._checked = tape.checked[row]
         self._cookie = tape.cookies[row]
@@ -205,7 +203,7 @@ class StreamSlot:
             self.sent_ns = -abs(self.sent_ns)  # no request was sent
         self._record(now_ns, outcome)
         context = self._session.context
-        if context.quota.left <= 0:
+        if context.quota is not None and context.quota.left <= 0:
             self._doing = _RESTING
             context.quota.retire()
             return

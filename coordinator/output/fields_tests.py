@@ -1,0 +1,86 @@
+"""The meaning of the columns of CSV outputs; docs/exports.md is generated from them."""
+
+from __future__ import annotations
+
+TESTS = {
+    "row": "`test` for a whole test, `interval` for a part of it.",
+    "test": "Number of the test, from 1, in the order in which they ran.",
+    "link": "Link of a `forward` test.",
+    "mode": "Path of a `forward` test: direct, splice or copy.",
+    "flows": "Parallel connections.",
+    "kind": "`stream`, `rr` (request/response) or `crr` (request/response, with a new connection for each).",
+    "transport": "`tcp` or `udp`.",
+    "direction": "Direction of a stream, as the client sees it.",
+    "window_bytes": "Socket buffers asked for; 0 leaves them to the kernel.",
+    "interval_start_s": "Start of the interval, after the start of the test.",
+    "interval_end_s": "End of the interval.",
+    "omitted": "1 when the interval is warm-up that does not count, else 0.",
+    "sent_bytes": "Payload handed to the kernels of the senders; in an interval, by this end only.",
+    "received_bytes": "Payload that arrived; in an interval, at this end only.",
+    "sent_mbit_per_s": "The same as a rate in 10^6 bits per second.",
+    "received_mbit_per_s": "The same as a rate in 10^6 bits per second.",
+    "retransmits": "TCP segments that were sent again.",
+    "rtt_ms": "Mean round-trip time of the streams that this end sends.",
+    "cwnd_bytes": "Sum of the congestion windows of these streams.",
+    "packets": "Datagrams that were sent to the receiver.",
+    "lost_packets": "Datagrams that did not arrive.",
+    "transactions": "Request/response pairs that were completed.",
+    "failed_transactions": "Request/response pairs that failed.",
+    "unanswered_transactions": "Request/response: not answered when the test ended, after a longer wait than any that"
+    " was answered; "
+    "the times then contain lower bounds.",
+    "latency_p50_ms": "Median time of a transaction.",
+    "latency_p90_ms": "90th percentile.",
+    "latency_p99_ms": "99th percentile.",
+    "latency_max_ms": "Longest time.",
+    "local_cpu_s": "CPU time of this end during the measured time.",
+    "remote_cpu_s": "CPU time of the other end, if that end reports it.",
+}
+PACK = {
+    "vms": "VMs that ran.",
+    "started_vms": "Of these, VMs that were started last.",
+    "start_s": "Time in which these were started, until each had answered.",
+    "pss_bytes_per_vm": "PSS of the VMs' processes, mean per VM.",
+    "group_bytes_per_vm": "Growth of the memory of loadgen's control group, without its supervisors.",
+    "available_bytes_per_vm": "Decrease of the available memory, without supervisors.",
+    "kernel_bytes_per_vm": "Growth of slab, kernel stacks and page tables.",
+    "tasks_per_vm": "Processes and threads.",
+    "disk_bytes_per_vm": "Decrease of the free disk space.",
+}
+ISOLATE = {
+    "hog": "What the antisocial VMs did; `none`: nothing.",
+    "service": "`game` or `echo`.",
+    "probes": "Probes that were sent.",
+    "lost_probes": "Of these, probes without a reply within 1 s.",
+    "p50_ms": "Median of the times from sending a probe to the arrival of its reply.",
+    "p95_ms": "Their 95th percentile.",
+    "p99_ms": "Their 99th percentile.",
+    "max_ms": "Longest time.",
+    "below_1ms_share": "Share of all probes that took less than 1 ms, from 0 to 1.",
+}
+RELATIVE = {
+    "round": "Number of the round, from 1.",
+    "position": "Place of the trial in the order of its round.",
+    "environment": "Name of the environment.",
+    "vm": "Name of the VM.",
+    "wall_s": "Wall time of the command.",
+    "cpu_s": "CPU time of the command and of the descendants that it waited for.",
+    "metric": "Name of the number; empty when only times count.",
+    "value": "The number.",
+    "unit": "Its unit.",
+    "others_share": "Share of the machine's CPU time that other processes used during the trial.",
+}
+PAPER = {
+    "experiment": "Its word in `--steps`.",
+    "source": "Its place in the paper.",
+    "verdict": "Verdict of its result; `not here` or `failed` without one.",
+    "number": "What the number is, with its unit.",
+    "here": "The number of this machine; empty when its run is INVALID.",
+    "here_low": "The lowest run, or the low end of the interval of the experiment's report.",
+    "here_high": "The highest run, or the high end.",
+    "here_of": "What was asked for.",
+    "here_at_least": "1 when the number is a lower bound.",
+    "paper_linux": "The paper's figure for Linux, as the paper has it.",
+    "paper_vserver": "The same for Linux-VServer.",
+    "paper_xen": "The same for Xen.",
+}
