@@ -143,9 +143,9 @@ TABLES = (
     Table(
         "CSV of `--format tcp`",
         "One row for each target and second of `spec`, its sweeps and `http`, and then one for each target and "
-        "measured window, in which `interval_start_s` is empty. An empty cell says that the kernel does not tell, or that the "
-        "number does not apply. Records of earlier versions have no such numbers; the command says so and exits with "
-        "2.",
+        "measured window, in which `interval_start_s` is empty. An empty cell says that the kernel does not tell, or "
+        "that the number does not apply. Records of earlier versions have no such numbers; the command says so and "
+        "exits with 2.",
         TCP_COLUMNS,
         fields_tcp.TCP,
     ),
