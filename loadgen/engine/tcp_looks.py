@@ -59,6 +59,7 @@ class TcpLooks(NoLooks):
         self._looks: list[_Look] = []
         self._next = 0  # the connection to look at
         self._round_ns = self._looked_ns = 0
+        self._known = set[int]()  # descriptors of TCP connections that were looked at while they were open
         self._quick = 0  # ends of young TCP connections since `_quick_ns`
         self._quick_ns = 0
 
@@ -67,7 +68,9 @@ class TcpLooks(NoLooks):
         if lived_ns < QUICK_NS:
             self._quick += 1
             if self._quick > QUICK_LOOKS:
-                self._looks.append((number, sock.fileno(), True, b""))
+                if (descriptor := sock.fileno()) in self._known:
+                    self._known.discard(descriptor)
+                    self._looks.append((number, descriptor, True, b""))
                 return
         with contextlib.suppress(OSError):  # a socket of another kind has no TCP_INFO
             info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, INFO_BYTES)
@@ -89,6 +92,7 @@ class TcpLooks(NoLooks):
                 with contextlib.suppress(OSError):
                     info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, INFO_BYTES)
                     self._looks.append((connection.number, sock.fileno(), False, info))
+                    self._known.add(sock.fileno())
         self._next += LOOKS_AT_ONCE
         if self._next >= len(connections):
             self._next = 0
