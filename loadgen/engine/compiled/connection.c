@@ -188,6 +188,7 @@ static bool open_connection(struct engine *engine, struct connection *c, int64_t
     }
     atomic_fetch_add_explicit(&engine->open_sockets, 1, memory_order_relaxed);
     c->flags |= CONNECTED;
+    c->opened_ns = at_ns;
     return true;
 }
 

@@ -54,6 +54,7 @@ struct waiting {
 struct connection {
     struct reply reply;
     int64_t due_ns, sent_ns, progress_ns, received;
+    int64_t opened_ns; /* when the TCP connection was opened */
     size_t out_at; /* number of request bytes that the kernel accepted */
     struct moment moment; /* of a request with values */
     uint32_t number, target, row;

@@ -124,5 +124,7 @@ const struct fact layout_facts[] = {
     {"TCP_LOOK_NS", TCP_LOOK_NS},
     {"TCP_LOOKS_AT_ONCE", TCP_LOOKS_AT_ONCE},
     {"TCP_ROUND_NS", TCP_ROUND_NS},
+    {"TCP_QUICK_NS", TCP_QUICK_NS},
+    {"TCP_QUICK_LOOKS", TCP_QUICK_LOOKS},
     {NULL, 0},
 };

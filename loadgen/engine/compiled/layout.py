@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from loadgen.engine.body import ANCHOR_WITHIN_BYTES, OVERRUN_BYTES
 from loadgen.engine.head import MAX_SHOWN_BYTES
 from loadgen.engine.http1 import DONE, MAX_CHUNK_LINE_BYTES, MAX_HEAD_BYTES, MORE
-from loadgen.engine.tcp_accounts import FIELDS, INFO_BYTES, LOOK_NS, LOOKS_AT_ONCE, ROUND_NS
+from loadgen.engine.tcp_accounts import FIELDS, INFO_BYTES, LOOK_NS, LOOKS_AT_ONCE, QUICK_LOOKS, QUICK_NS, ROUND_NS
 from loadgen.measure.record import (
     CONNECTED,
     MORE_CONNECTS_SHIFT,
@@ -108,3 +108,5 @@ def _facts() -> Iterator[tuple[str, int]]:
     yield "TCP_LOOK_NS", LOOK_NS
     yield "TCP_LOOKS_AT_ONCE", LOOKS_AT_ONCE
     yield "TCP_ROUND_NS", ROUND_NS
+    yield "TCP_QUICK_NS", QUICK_NS
+    yield "TCP_QUICK_LOOKS", QUICK_LOOKS
