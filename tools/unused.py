@@ -21,6 +21,8 @@ _.connection_made  # asyncio: a connection was accepted
 _.writeable  # numpy: makes the array read-only
 _.trace  # the third argument of __exit__() and __aexit__()
 
+_.tone  # Jinja: the template of a report reads it
+
 # Used by types only.
 _.__call__  # the signature of an output format
 _.DataclassInstance  # a bound of a type variable, written as text

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from coordinator.cli.html_option import html_option
 from coordinator.cli.options import FILE, Parsed
 from coordinator.cli.panels import command, option
 from coordinator.cli.repeat_options import MAX_REPEATS
@@ -107,6 +108,7 @@ def _parse_fields(text: str) -> tuple[str, ...]:
 )
 @option("--json", "as_json", is_flag=True, panel=_RESULT, help="Short form of --format json.")
 @watch_options
+@html_option
 def compare(
     records: tuple[Path, ...],
     allow: tuple[tuple[str, ...], ...],
@@ -118,6 +120,7 @@ def compare(
     form: str,
     as_json: bool,
     watch: Watch,
+    html: Path | None,
 ) -> int:
     """Compare runs: is one group better or worse than the first one, and by how much?
 
@@ -129,7 +132,9 @@ def compare(
 
     as_json = as_json or form == "json"
     if interleave:
-        return _in_turns(records, allow, limits, plan_files, repeats or _ROUNDS, watch, out=out, as_json=as_json)
+        return _in_turns(
+            records, allow, limits, plan_files, repeats or _ROUNDS, watch, out=out, as_json=as_json, html=html
+        )
     if plan_files or repeats or out or watch.given:
         raise PlanError(
             "--plan, --repeats, --out, --web, --metrics and --otlp need --interleave",
@@ -138,6 +143,10 @@ def compare(
     found = _compared(records, tuple(field for fields in allow for field in fields), limits)
     with printing():
         _write(found, as_json=as_json)
+    if html is not None:
+        from coordinator.output.html.files import write_report
+
+        write_report(html, (), found)
     return int(found.exit_code)
 
 
@@ -151,6 +160,7 @@ def _in_turns(
     *,
     out: Path | None,
     as_json: bool,
+    html: Path | None,
 ) -> int:
     from coordinator.cli.fleet_options import check_installed, engines_here
     from coordinator.cli.plan_files import read_plans
@@ -184,7 +194,8 @@ def _in_turns(
             hint=f"set --repeats to {FEWEST_ROUNDS} or more",
         )
     engines = engines_here(choice, plans[0].engines)
-    return play(experiment, fleet=choice, out=out, as_json=as_json, engines=engines, watch=watch)
+
+    return play(experiment, fleet=choice, out=out, as_json=as_json, html=html, engines=engines, watch=watch)
 
 
 def _compared(records: tuple[Path, ...], allow: tuple[str, ...], limits: tuple[Limit, ...]) -> Comparison:

@@ -189,13 +189,13 @@ def forward(
     plan = _plan(start, given, links)
     if print_plan:
         return show_plan(plan, comment=note)
-    return _run(plan, out, watch, as_json=as_json, note=note)
+    return _run(plan, out, watch, as_json=as_json, html=given["html"], note=note)
 
 
-def _run(plan: ForwardPlan, out: Path | None, watch: Watch, *, as_json: bool, note: str) -> int:
+def _run(plan: ForwardPlan, out: Path | None, watch: Watch, *, as_json: bool, html: Path | None, note: str) -> int:
     from coordinator.experiment.once import Once
 
-    return play(Once("forward", plan), out=out, as_json=as_json, note=note, watch=watch)
+    return play(Once("forward", plan), out=out, as_json=as_json, html=html, note=note, watch=watch)
 
 
 def _be_sink(host: str, port: int) -> int:

@@ -285,6 +285,7 @@ def http(
         fleet=choice,
         out=out,
         as_json=as_json,
+        html=given["html"],
         hdr=hdr,
         engines=engines_here(choice, plan.engines),
         shows_secrets=record_secrets,

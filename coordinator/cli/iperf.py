@@ -210,15 +210,16 @@ def iperf(
     if print_plan:
         return show_plan(plan)
     provide_password(plan, given["password_file"])
-    return _run(plan, out, watch, as_json=as_json)
+    return _run(plan, out, watch, as_json=as_json, html=given["html"])
 
 
-def _run(plan: IperfPlan, out: Path | None, watch: Watch, *, as_json: bool) -> int:
+def _run(plan: IperfPlan, out: Path | None, watch: Watch, *, as_json: bool, html: Path | None) -> int:
     from coordinator.experiment.once import Once
 
     if (text := long_run(plan)) is not None:
         _say(text)
-    return play(Once("iperf", plan), out=out, as_json=as_json, watch=watch)
+
+    return play(Once("iperf", plan), out=out, as_json=as_json, html=html, watch=watch)
 
 
 def long_run(plan: IperfPlan) -> str | None:

@@ -120,7 +120,7 @@ def isolate(
         return show_plan(plan)
     from coordinator.experiment.once import Once
 
-    return play(Once("isolate", plan), out=out, as_json=as_json, watch=watch)
+    return play(Once("isolate", plan), out=out, as_json=as_json, html=given["html"], watch=watch)
 
 
 def _plan(start: Start, given: dict[str, Any]) -> IsolatePlan:

@@ -131,7 +131,7 @@ def pack(
         return show_plan(plan)
     from coordinator.experiment.once import Once
 
-    return play(Once("pack", plan), out=out, as_json=as_json, watch=watch)
+    return play(Once("pack", plan), out=out, as_json=as_json, html=given["html"], watch=watch)
 
 
 def _plan(start: Start, given: dict[str, Any]) -> PackPlan:

@@ -14,14 +14,17 @@ from coordinator.cli.plan_options import Start, plan_options, show_plan, start_f
 from coordinator.cli.playing import play
 from coordinator.cli.watch_options import watch_options
 from coordinator.output.web.watch import Watch
+from deploy.commands.catalog import ENVIRONMENTS
 from deploy.vms.catalog import CONFINED, DRIVERS, choose, default_name
 from loadgen.model.address import parse_address
+from loadgen.model.entry import choices_help
 from loadgen.model.errors import PlanError
 from loadgen.model.paper import STEPS, Experiment, PaperPlan, Profile, parse_experiments
 from loadgen.model.plan import Server
 from loadgen.model.probe import IPERF_PORT
 
 _WHAT, _HOW = "Experiments", "VMs and load"
+_DEFAULT = PaperPlan()
 
 
 def parse_peer(text: str) -> tuple[str, int]:
@@ -68,6 +71,16 @@ def parse_peer(text: str) -> tuple[str, int]:
     help="Server of loadgen iperf --server, or stock iperf3 -s, on another machine, for the experiment tcp.  "
     "[default: a network that is built on this machine, as root]",
 )
+@option(
+    "--env",
+    "environments",
+    type=click.Choice(list(ENVIRONMENTS)),
+    multiple=True,
+    panel=_HOW,
+    help="Environment of the experiments that play a command (dbench, compile, micro, postgresql); repeat it for each. "
+    f"The others are compared with the first. {choices_help(ENVIRONMENTS)}.  "
+    f"[default: {', '.join(_DEFAULT.environments)}]",
+)
 @option("--seed", type=int, metavar="N", panel=_HOW, help="Seed of workloads and of the order of trials.  [default: 1]")
 @plan_options
 @watch_options
@@ -97,7 +110,8 @@ def paper(
     if print_plan:
         return show_plan(plan, comment=about)
     _say(f"· {about}: {', '.join(one.value for one in plan.in_order)}")
-    return play(experiment, out=out, as_json=as_json, watch=watch)
+
+    return play(experiment, out=out, as_json=as_json, html=given["html"], watch=watch)
 
 
 def _plan(start: Start, given: dict[str, Any]) -> PaperPlan:
@@ -121,6 +135,7 @@ def _plan(start: Start, given: dict[str, Any]) -> PaperPlan:
         server=server,
         peer=host,
         peer_port=port,
+        environments=given["environments"] or None,
         engines=None if start.sets("engines") else len(os.sched_getaffinity(0)),
         seed=given["seed"],
     )

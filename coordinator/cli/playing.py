@@ -18,14 +18,17 @@ def play(
     fleet: FleetChoice | None = None,
     out: Path | None,
     as_json: bool,
+    html: Path | None = None,
     hdr: tuple[Path, ...] = (),
     note: str = "",
     engines: int = 0,
     shows_secrets: bool = False,
     watch: Watch | None = None,
 ) -> int:
-    """Play the experiment and return the exit code; `note` is added to the result.  With `shows_secrets`, the record
-    holds the secrets of the plan.  `watch` says where the runs are to be seen.
+    """Play the experiment and return the exit code.
+
+    `note` is added to the result.  `html` is a file for a report.  With `shows_secrets`, the record holds the secrets
+    of the plan.  `watch` says where the runs are to be seen.
 
     `engines` is the number of engine processes on this machine.  They start before anything else is imported, because
     nothing at the beginning of a run takes longer; whatever happens then, they end.
@@ -43,6 +46,7 @@ def play(
             command_line=tuple(sys.argv),
             out=out,
             form="json" if as_json else "text",
+            html=html,
             hdr=hdr,
             notes=(note,) if note else (),
             early=early,

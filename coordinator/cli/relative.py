@@ -131,7 +131,7 @@ def relative(
         return show_plan(plan)
     from coordinator.experiment.relative import Relative
 
-    return play(Relative(plan), out=out, as_json=as_json, watch=watch)
+    return play(Relative(plan), out=out, as_json=as_json, html=given["html"], watch=watch)
 
 
 def _plan(start: Start, given: dict[str, Any]) -> RelativePlan:

@@ -67,8 +67,6 @@ _LOOPBACK = "127.0.0.1"
 _NETWORK = "198.18.0.0/16"
 """Reserved for benchmarks (RFC 2544), and large enough for the steps of a packing."""
 
-ENVIRONMENTS = ("bare", "ns")
-
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -162,7 +160,7 @@ def _isolate(plan: PaperPlan, _: Experiment) -> Step:
 def _relative(plan: PaperPlan, experiment: Experiment) -> Step:
     how = _TRIALS[plan.profile][experiment]
     own = RelativePlan(
-        environments=ENVIRONMENTS,
+        environments=plan.environments,
         recipe=_RECIPES[experiment],
         trials=how.trials,
         warmups=how.warmups,
@@ -170,7 +168,7 @@ def _relative(plan: PaperPlan, experiment: Experiment) -> Step:
         duration_ns=how.duration_s * NS_PER_S,
         seed=plan.seed,
     )
-    return Step(Relative(own), len(ENVIRONMENTS) * (how.trials + how.warmups) * how.trial_s * NS_PER_S)
+    return Step(Relative(own), len(plan.environments) * (how.trials + how.warmups) * how.trial_s * NS_PER_S)
 
 
 _RECIPES = {

@@ -42,10 +42,11 @@ class Session:
     """An experiment with everything that was requested of it.
 
     `fleet` is None for runs without load machines.  `out` is the directory of the record; None takes the default.
-    `form` is an output format (coordinator.output.catalog).  `hdr` are files for the tools of HdrHistogram.  `notes`
-    are added to the result.  `resumed` is the header of an experiment that is continued; then `out` is the directory
-    of its record, and `done` are its runs that are not played again.  `early` are engines that were started already.
-    With `shows_secrets`, records hold the secrets of their plans.  `watch` says where the runs are to be seen.
+    `form` is an output format (coordinator.output.catalog).  `html` is a file for a report.  `hdr` are files for the
+    tools of HdrHistogram.  `notes` are added to the result.  `resumed` is the header of an experiment that is
+    continued; then `out` is the directory of its record, and `done` are its runs that are not played again.  `early`
+    are engines that were started already.  With `shows_secrets`, records hold the secrets of their plans.  `watch`
+    says where the runs are to be seen.
     """
 
     experiment: Experiment[Any]
@@ -53,6 +54,7 @@ class Session:
     command_line: tuple[str, ...]
     out: Path | None = None
     form: str = "text"
+    html: Path | None = None
     hdr: tuple[Path, ...] = ()
     notes: tuple[str, ...] = ()
     resumed: Header[Any] | None = None

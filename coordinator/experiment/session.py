@@ -10,8 +10,9 @@ from rich.console import Console
 
 from coordinator.experiment.performance import Say, Session, Surroundings, cache_directory, perform, record_directory
 from coordinator.experiment.progress import fileset_progress
+from coordinator.kinds.catalog import judges
 from coordinator.output.catalog import print_result
-from coordinator.output.judged import Judged
+from coordinator.output.judged import Judged, read_judged
 from coordinator.output.otlp.exporting import Exported, exporting
 from coordinator.output.streams import stderr_console
 from coordinator.output.web.running import Open, opened
@@ -20,6 +21,7 @@ from coordinator.run.api import Around, Kind
 from coordinator.run.frame import Run
 from coordinator.run.interrupts import Interrupts
 from coordinator.starting import end_in_order
+from loadgen.model.errors import LoadgenError
 
 
 def run_session(session: Session) -> int:
@@ -61,6 +63,8 @@ async def _play(session: Session, directory: Path, err: Console, pages: Open | N
 
         judged, outcome = await perform(session, directory, Surroundings(around=around, during=during, say=say))
         print_result(judged, session.form)
+        if session.html is not None:
+            _report(session.html, judged.path, say)
         if pages is not None and pages.url:
             pages.board.over(judged)
             if not interrupts.came:
@@ -70,6 +74,21 @@ async def _play(session: Session, directory: Path, err: Console, pages: Open | N
             outcome.failed.after_result = True
             raise outcome.failed
         return int(judged.result.exit_code)
+
+
+def _report(file: Path, record: Path, say: Say) -> None:
+    """Draw the record in `file`.  Whatever goes wrong is told, and costs nothing: the result is there already."""
+    from coordinator.output.html.files import write_report  # Jinja2 and the plots take time to import
+
+    try:
+        # As it was written: the record has the plan without its secrets.
+        write_report(file, [read_judged(record, judges())])
+    except LoadgenError as error:
+        say(error.message)
+    except Exception as error:  # noqa: BLE001  # a fault of ours; `loadgen report` shows where
+        say(f"the report {file} could not be drawn ({error!r}); try: loadgen report {record} -o {file}")
+    else:
+        say(f"report: {file}")
 
 
 def _say_on(err: Console, pages: Open | None = None) -> Say:

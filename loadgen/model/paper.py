@@ -9,6 +9,7 @@ from typing import Any
 from loadgen.model.errors import PlanError
 from loadgen.model.plain import from_plain, to_plain
 from loadgen.model.plan import Server
+from loadgen.model.relative import check_environments
 
 MAX_ENGINES = 1024
 
@@ -49,7 +50,8 @@ class PaperPlan:
 
     `vm_driver` makes the VMs of the experiments spec and pack.  `server` is the web server of all VMs.  `peer` is the
     host of a server of `loadgen iperf --server` or iperf3 at port `peer_port`, for the experiment tcp; with "", that
-    experiment has a lab on this machine.  `engines` is the number of engine processes.
+    experiment has a lab on this machine.  `environments` are those of the experiments that play a command, as in
+    :class:`loadgen.model.relative.RelativePlan`.  `engines` is the number of engine processes.
     """
 
     profile: Profile = Profile.QUICK
@@ -58,6 +60,7 @@ class PaperPlan:
     server: Server = Server.AUTO
     peer: str = ""
     peer_port: int = 5201
+    environments: tuple[str, ...] = ("bare", "ns")
     engines: int = 1
     seed: int = 1
 
@@ -66,6 +69,7 @@ class PaperPlan:
             raise PlanError("there is no experiment to play", hint=f"give some with --steps: {_words(Experiment)}")
         if len(set(self.steps)) != len(self.steps):
             raise PlanError(f"an experiment is given twice: {_words(self.steps)}")
+        check_environments(self.environments)
         if not 1 <= self.peer_port <= 65535:
             raise PlanError(f"the port of the peer must be 1 to 65535, got {self.peer_port}")
         if not 1 <= self.engines <= MAX_ENGINES:

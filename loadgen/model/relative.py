@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -85,10 +86,7 @@ class RelativePlan:
                 f"the recipe {self.recipe} brings its own preparation and metrics",
                 hint="leave out --prepare and --metric, or give a command instead of the recipe",
             )
-        if not self.environments:
-            raise PlanError("there is no environment", hint="give some with --env, such as --env bare --env ns")
-        if len(set(self.environments)) < len(self.environments):
-            raise PlanError(f"an environment is given twice: {', '.join(self.environments)}")
+        check_environments(self.environments)
         _check_range("trials", self.trials, 1, MAX_TRIALS)
         _check_range("warmups", self.warmups, 0, MAX_TRIALS)
         _check_range("vms", self.vms, 1, MAX_VMS)
@@ -120,3 +118,11 @@ class RelativePlan:
 def _check_range(name: str, value: int, low: int, high: int) -> None:
     if not low <= value <= high:
         raise PlanError(f"{name} must be {low} to {high}, got {value}")
+
+
+def check_environments(environments: Sequence[str]) -> None:
+    """Raise PlanError if there is no environment, or if one is given twice."""
+    if not environments:
+        raise PlanError("there is no environment", hint="give some with --env, such as --env bare --env ns")
+    if len(set(environments)) < len(environments):
+        raise PlanError(f"an environment is given twice: {', '.join(environments)}")

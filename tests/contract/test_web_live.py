@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import shutil
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
+import uvloop
 from prometheus_client.parser import text_string_to_metric_families
 
 from coordinator.output.web import site
@@ -21,6 +24,7 @@ from coordinator.output.web.live import metrics_app, page_app
 from coordinator.output.web.site import Site
 from tests.support import https
 from tests.support.judged import judged
+from tests.support.recorded import write_record
 from tests.support.views import run_view
 
 TOKEN = "t" * 32
@@ -71,7 +75,7 @@ def run(test: Callable[[], Awaitable[None]]) -> None:
         async with asyncio.timeout(LONGEST_S):
             await test()
 
-    asyncio.run(bounded())
+    uvloop.run(bounded())  # the loop of commands
 
 
 async def until(true: Callable[[], bool]) -> None:
@@ -86,7 +90,7 @@ def second(number: int, vms: int = 2) -> object:
 def test_the_page_and_its_parts_are_served_with_a_strict_policy() -> None:
     async def test() -> None:
         async with serving() as served:
-            for path, kind in (("/", "text/html"), ("/static/live.js", "text/javascript"), ("/report", "text/html")):
+            for path, kind in (("/", "text/html"), ("/static/live.js", "text/javascript"), ("/text", "text/html")):
                 reply = await served.get(path)
                 assert (reply.status, reply.headers["content-type"].split(";")[0]) == (200, kind)
                 assert reply.headers["content-security-policy"] == POLICY
@@ -265,10 +269,19 @@ def test_connections_beyond_the_limit_are_closed_and_the_open_ones_go_on(monkeyp
     run(test)
 
 
+def test_no_stream_is_opened_for_its_head_alone() -> None:
+    async def test() -> None:
+        async with serving() as served:
+            assert (await served.get("/", method="HEAD")).status == 200
+            assert (await served.get("/events", method="HEAD")).status == 405
+
+    run(test)
+
+
 @pytest.mark.parametrize(
     "rubbish", [b"\0" * 100, b"GET / HTTP/9\r\n\r\n", b"GET " + b"/" * 70_000 + b" HTTP/1.1\r\n\r\n"]
 )
-def test_rubbish_ends_its_own_connection_only(rubbish: bytes) -> None:
+def test_rubbish_ends_its_own_connection_only(rubbish: bytes, capfd: pytest.CaptureFixture[str]) -> None:
     async def test() -> None:
         async with serving() as served:
             reader, writer = await asyncio.open_connection(served.listening.host, served.listening.port)
@@ -279,14 +292,34 @@ def test_rubbish_ends_its_own_connection_only(rubbish: bytes) -> None:
             assert (await served.get("/")).status == 200
 
     run(test)
+    assert capfd.readouterr() == ("", "")  # nothing may be written into the live view of the terminal
 
 
 def test_the_report_is_there_when_the_run_is_over() -> None:
     async def test() -> None:
         async with serving() as served:
-            assert "The run is not over yet." in (await served.get("/report")).body
+            assert "The run is not over yet." in (await served.get("/text")).body
             served.board.over(judged(https.header(), https.result()))
-            assert "HTTP load" in (await served.get("/report")).body
+            assert "HTTP load" in (await served.get("/text")).body
+
+    run(test)
+
+
+def test_the_report_with_plots_is_that_of_the_record(tmp_path: Path) -> None:
+    write_record(tmp_path / "run", https.header(), https.result())
+
+    async def test() -> None:
+        async with serving() as served:
+            assert "The run is not over yet." in (await served.get("/report")).body
+            served.board.over(judged(https.header(), https.result(), path=tmp_path / "run"))
+            reply = await served.get("/report")
+            assert "<script" in reply.body
+            assert "script-src 'sha256-" in reply.headers["content-security-policy"]
+            assert "sandbox" in reply.headers["content-security-policy"]
+            shutil.rmtree(tmp_path / "run")
+            reply = await served.get("/report")
+            assert (reply.status, "The report cannot be drawn" in reply.body) == (200, True)
+            assert reply.headers["content-security-policy"] == POLICY
 
     run(test)
 
@@ -314,7 +347,7 @@ def test_a_bug_in_a_page_is_one_line_in_it_and_none_on_the_terminal(
         async with serving() as served:
             served.board.over(judged(https.header(), https.result()))
             monkeypatch.setattr("coordinator.output.web.live.write", lambda *_: 1 / 0)
-            reply = await served.get("/report")
+            reply = await served.get("/text")
             assert reply.status == 500
             assert "ZeroDivisionError" in reply.body
             assert "Traceback" not in reply.body

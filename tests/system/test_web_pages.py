@@ -72,7 +72,7 @@ def play(pages: Pages, board: Any, view: Any, seconds: int = 30) -> None:
     pages.do(update)
 
 
-def test_a_running_command(browser: Browser) -> None:
+def test_a_running_command(browser: Browser, tmp_path: Path) -> None:
     with live_page() as (pages, board):
         play(pages, board, run_view(16, failing=(3,)))
         pages.do(lambda: board.say("compiling <b>the operations</b>"))
@@ -94,13 +94,18 @@ def test_a_running_command(browser: Browser) -> None:
         assert "320 of 320" in text(browser)
         good(browser)
         pages.do(lambda: board.ended("run", judged(https.header(), https.result())))
-        pages.do(lambda: board.over(judged(https.header(), https.result())))
+        write_record(tmp_path / "run", https.header(), https.result(), https.snapshots())
+        pages.do(lambda: board.over(judged(https.header(), https.result(), path=tmp_path / "run")))
         until(browser, "!document.getElementById('over').hidden")
+        assert "320 of 320" not in text(browser)  # what was seen in a second must not look like the result
         assert https.result().verdict.value in text(browser)
         good(browser)
-        browser.run("document.querySelector('#result a').click()")
+        browser.run("document.querySelector('#result a[href=\"/text\"]').click()")
         until(browser, "document.querySelector('pre') !== null")
         assert "HTTP load" in text(browser)
+        good(browser)
+        browser.open(f"{pages.url}report")
+        until(browser, "document.querySelectorAll('svg path').length > 0")
         good(browser)
     browser.open("about:blank")
 

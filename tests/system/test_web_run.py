@@ -49,12 +49,12 @@ def answering() -> Iterator[int]:
 
 
 @contextmanager
-def played(tmp_path: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
+def played(tmp_path: Path, *options: str, duration: str = "1s") -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
     """A run of a second against a server that answers, and the lines of its stderr as they come."""
     lines: list[str] = []
     with answering() as port:
         url = f"http://127.0.0.1:{port}/"
-        process = start("http", url, "-c", "2", "-d", "1s", *options, cache=tmp_path, cwd=tmp_path)
+        process = start("http", url, "-c", "2", "-d", duration, *options, cache=tmp_path, cwd=tmp_path)
         assert process.stderr is not None
         reading = threading.Thread(target=lambda: lines.extend(iter(process.stderr.readline, "")))  # type: ignore[union-attr]
         reading.start()
@@ -94,7 +94,7 @@ def test_the_page_stays_until_ctrl_c_and_the_exit_code_is_that_of_the_run(tmp_pa
         assert "<main>" in get(page, "/")
         said(lines, r"(the run is over; its page stays at .* until Ctrl-C)")
         assert process.poll() is None
-        assert "HTTP load" in get(page, "/report")
+        assert "HTTP load" in get(page, "/text")
         found = {
             one.name for family in text_string_to_metric_families(get(metrics, "/metrics")) for one in family.samples
         }
@@ -106,6 +106,18 @@ def test_the_page_stays_until_ctrl_c_and_the_exit_code_is_that_of_the_run(tmp_pa
     verdict = re.search(r"Verdict: .*\(exit code (\d)\)", out)
     assert verdict, out
     assert code == int(verdict[1])
+
+
+def test_a_run_that_was_ended_by_ctrl_c_does_not_wait_for_another(tmp_path: Path) -> None:
+    with played(tmp_path, "--web", "127.0.0.1:0", duration="120s") as (process, lines):
+        page = int(said(lines, r"live page: http://127\.0\.0\.1:(\d+)/$"))
+        said(lines, r"(measuring req/s)")
+        with socket.create_connection(("127.0.0.1", page)) as reader:  # a page that is open does not keep the command
+            reader.sendall(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert reader.recv(4096).startswith(b"HTTP/1.1 200")
+            process.send_signal(signal.SIGINT)
+            process.wait(_LONGEST_S)
+    assert not any("until Ctrl-C" in line for line in lines)
 
 
 def test_metrics_alone_do_not_keep_the_command(tmp_path: Path) -> None:

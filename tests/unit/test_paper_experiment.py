@@ -93,6 +93,15 @@ def test_the_time_left_shrinks_with_each_experiment() -> None:
     assert left[-1] == 0
 
 
+def test_commands_are_compared_in_the_environments_of_the_plan() -> None:
+    plan = dataclasses.replace(papers.PLAN, environments=("bare", "ns", "oci"))
+    two, three = (step_of(one, Experiment.DBENCH) for one in (papers.PLAN, plan))
+    assert three.planner.shown.environments == ("bare", "ns", "oci")
+    assert three.about_ns * 2 == two.about_ns * 3
+    with pytest.raises(PlanError, match="given twice: ns, ns"):
+        dataclasses.replace(papers.PLAN, environments=("ns", "ns"))
+
+
 def test_a_peer_on_another_machine_takes_the_place_of_the_lab() -> None:
     plan = dataclasses.replace(papers.PLAN, peer="192.0.2.7", peer_port=5202)
     planner = step_of(plan, Experiment.TCP).planner

@@ -6,7 +6,9 @@ import dataclasses
 import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, urlencode
 
 import pytest
@@ -14,7 +16,7 @@ from aiohttp.test_utils import make_mocked_request
 
 from coordinator.kinds.catalog import judges
 from coordinator.output.web import browser
-from coordinator.output.web.browser import _compare, _list, _Query, _record, _shown
+from coordinator.output.web.browser import _compare, _list, _Query, _record, _report, _shown
 from coordinator.output.web.shelf import Listed, Shelf
 from coordinator.record.document import unfinished
 from coordinator.record.header import RecordError
@@ -29,14 +31,18 @@ def query(path: str) -> _Query:
     return _Query(make_mocked_request("GET", path))
 
 
+PAGES: dict[str, Callable[[Shelf], Callable[[_Query], Any]]] = {
+    "/": lambda shelf: lambda asked: _list(shelf, asked),
+    "/record": lambda shelf: lambda asked: _record(shelf, judges(), asked),
+    "/report": lambda shelf: lambda asked: _report(shelf, judges(), asked),
+    "/compare": lambda shelf: lambda asked: _compare(shelf, judges(), asked),
+}
+
+
 def shown(shelf: Shelf, path: str) -> tuple[int, str]:
     """Status and text of a page."""
-    pages = {
-        "/": lambda asked: _list(shelf, asked),
-        "/record": lambda asked: _record(shelf, judges(), asked),
-        "/compare": lambda asked: _compare(shelf, judges(), asked),
-    }
-    return _shown(pages[path.partition("?")[0]], query(path), "Title")
+    status, found = _shown(PAGES[path.partition("?")[0]](shelf), query(path), "Title")
+    return status, found if isinstance(found, str) else str(found.body, "utf-8")  # type: ignore[arg-type]
 
 
 def link(name: str) -> str:
@@ -109,9 +115,10 @@ def test_a_damaged_record_is_one_line_in_the_list_and_one_on_its_page(tmp_path: 
         assert by_name[name].verdict == "damaged"
         assert by_name[name].why
     assert shown(shelf, "/")[0] == 200
-    status, text = shown(shelf, link(name))
-    assert status in (404, 422)
-    assert "Traceback" not in text
+    for path in (link(name), link(name).replace("/record", "/report")):
+        status, text = shown(shelf, path)
+        assert status in (404, 422)
+        assert "Traceback" not in text
 
 
 def test_a_document_of_the_right_form_and_wrong_content_is_one_line(tmp_path: Path) -> None:
@@ -273,6 +280,15 @@ def test_a_comparison_needs_some_records(tmp_path: Path, asked: str) -> None:
     status, text = shown(Shelf(tmp_path), f"/compare?{asked}")
     assert status == 422
     assert "2 to 26 can be compared" in text
+
+
+def test_a_report_may_run_its_own_scripts_only_and_has_an_origin_of_its_own(tmp_path: Path) -> None:
+    a_run(tmp_path / "run")
+    _, found = _shown(PAGES["/report"](Shelf(tmp_path)), query("/report?run=run"), "Title")
+    policy = found.headers["Content-Security-Policy"]  # type: ignore[union-attr]
+    assert policy.startswith("default-src 'none'; script-src 'sha256-")
+    assert "sandbox allow-scripts" in policy
+    assert "'unsafe-inline'" not in policy.partition("script-src")[2].partition(";")[0]
 
 
 def test_a_comparison_with_a_damaged_record_is_one_line(tmp_path: Path) -> None:

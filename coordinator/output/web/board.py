@@ -19,6 +19,7 @@ from coordinator.output.judged import Judged
 from coordinator.output.watched import Watched
 from coordinator.output.web.pictures import picture_of, points_of, tables_of
 from loadgen.model.units import NS_PER_S
+from loadgen.verdict.result import Verdict
 
 _PENDING = 16
 """Messages that a reader may be behind; a picture comes once a second, and the position twice."""
@@ -122,6 +123,7 @@ class Board:
             result = judged.result
             self._over = {
                 "verdict": result.verdict.value,
+                "bad": result.verdict is not Verdict.CONFORMING,
                 "reasons": list(result.reasons),
                 "record": str(judged.path),
             }

@@ -17,6 +17,7 @@ from coordinator.output.groups import LETTERS, compare_records
 from coordinator.output.judged import read_judged
 from coordinator.output.terminal.compare_report import print_comparison
 from coordinator.output.text import write_text
+from coordinator.output.web.drawn import drawn
 from coordinator.output.web.guard import Guard, guarded
 from coordinator.output.web.live import add_static
 from coordinator.output.web.shelf import MAX_RECORDS, Listed, Shelf, key_of
@@ -76,11 +77,13 @@ def records_app(root: Path, judges: Mapping[str, Judge], guard: Guard) -> web.Ap
     # One at a time, beside the loop: reading a record may take seconds, and all of it is Python.
     worker = ThreadPoolExecutor(1, "records")
 
-    def add(path: str, show: Callable[[_Query], str], title: str) -> None:
+    def add(path: str, show: Callable[[_Query], str | web.Response], title: str) -> None:
         async def handle(request: web.Request) -> web.Response:
             query = _Query(request)
-            status, text = await asyncio.get_running_loop().run_in_executor(worker, _shown, show, query, title)
-            return web.Response(status=status, text=text, content_type="text/html")
+            status, found = await asyncio.get_running_loop().run_in_executor(worker, _shown, show, query, title)
+            if isinstance(found, web.Response):
+                return found
+            return web.Response(status=status, text=found, content_type="text/html")
 
         app.router.add_get(path, handle)
 
@@ -89,14 +92,15 @@ def records_app(root: Path, judges: Mapping[str, Judge], guard: Guard) -> web.Ap
 
     add("/", lambda query: _list(shelf, query), "Records")
     add("/record", lambda query: _record(shelf, judges, query), "Record")
+    add("/report", lambda query: _report(shelf, judges, query), "Report")
     add("/compare", lambda query: _compare(shelf, judges, query), "Comparison")
     add_static(app)
     app.on_cleanup.append(close)
     return app
 
 
-def _shown(show: Callable[[_Query], str], query: _Query, title: str) -> tuple[int, str]:
-    """The status and the text of a page.  Whatever is wrong with a record is one line."""
+def _shown(show: Callable[[_Query], str | web.Response], query: _Query, title: str) -> tuple[int, str | web.Response]:
+    """The status and the text of a page, or the whole reply.  Whatever is wrong with a record is one line."""
     try:
         return 200, show(query)
     except RecordError as error:
@@ -152,7 +156,12 @@ def _record(shelf: Shelf, judges: Mapping[str, Judge], query: _Query) -> str:
         text=stream.getvalue(),
         runs=shelf.below(key),
         link=_link,
+        report=f"/report?{urlencode({'run': key})}",
     )
+
+
+def _report(shelf: Shelf, judges: Mapping[str, Judge], query: _Query) -> web.Response:
+    return drawn([read_judged(shelf.find(query.one("run")), judges)])
 
 
 def _compare(shelf: Shelf, judges: Mapping[str, Judge], query: _Query) -> str:

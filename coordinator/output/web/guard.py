@@ -27,8 +27,9 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
+_POLICY_HEADER = "Content-Security-Policy"
 _HEADERS = {
-    "Content-Security-Policy": POLICY,
+    _POLICY_HEADER: POLICY,
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -134,8 +135,10 @@ def guarded(guard: Guard) -> web.Application:
 
 
 async def _add_headers(_: web.Request, response: web.StreamResponse) -> None:
-    for name, value in _HEADERS.items():
-        response.headers[name] = value
+    own = response.headers.get(_POLICY_HEADER)
+    response.headers.update(_HEADERS)
+    if own is not None:
+        response.headers[_POLICY_HEADER] = own
 
 
 def _refusal(status: int, why: str, headers: dict[str, str] | None = None) -> web.Response:

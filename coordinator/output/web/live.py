@@ -9,6 +9,7 @@ from pathlib import Path
 from aiohttp import web
 
 from coordinator.output.catalog import write
+from coordinator.output.judged import read_judged
 from coordinator.output.prometheus import content_type, write_metrics
 from coordinator.output.web.board import Board, Reader
 from coordinator.output.web.guard import Guard, guarded
@@ -31,11 +32,15 @@ def page_app(board: Board, guard: Guard) -> web.Application:
     async def events(request: web.Request) -> web.StreamResponse:
         return await _stream(board, request)
 
+    async def text(_: web.Request) -> web.Response:
+        return web.Response(text=await asyncio.to_thread(_text, board), content_type="text/html")
+
     async def report(_: web.Request) -> web.Response:
-        return web.Response(text=await asyncio.to_thread(_report, board), content_type="text/html")
+        return await asyncio.to_thread(_report, board)
 
     app.router.add_get("/", live)
-    app.router.add_get("/events", events)
+    app.router.add_get("/events", events, allow_head=False)
+    app.router.add_get("/text", text)
     app.router.add_get("/report", report)
     add_static(app)
     return app
@@ -102,7 +107,8 @@ async def _pass_on(reader: Reader, response: web.StreamResponse) -> None:
         return
 
 
-def _report(board: Board) -> str:
+def _text(board: Board) -> str:
+    """The page of the report as text."""
     if board.judged is None:
         return render("words", title="Report", text="The run is not over yet.", link="/")
     stream = io.StringIO()
@@ -111,3 +117,16 @@ def _report(board: Board) -> str:
     except LoadgenError as error:
         return render("words", title="Report", text=error.message, link="/")
     return render("text", title="Report", text=stream.getvalue(), up="/", up_name="Live page")
+
+
+def _report(board: Board) -> web.Response:
+    """The report with plots, made from the record, which has the plan without its secrets."""
+    text = "The run is not over yet."
+    if board.judged is not None:
+        from coordinator.output.web.drawn import drawn  # most runs are over before anybody asks for this
+
+        try:
+            return drawn([read_judged(board.judged.path, {})])
+        except Exception as error:  # noqa: BLE001 - the record may be incomplete, because the disk was full
+            text = f"The report cannot be drawn: {error}"
+    return web.Response(text=render("words", title="Report", text=text, link="/"), content_type="text/html")

@@ -6,6 +6,7 @@ by somebody else.
 
 from __future__ import annotations
 
+import itertools
 import os
 import stat
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from coordinator.record.header import UNFINISHED, RecordError
 from coordinator.record.writer import RUN, is_being_written
 
 MAX_RECORDS = 20_000
+_MAX_DIRECTORIES = 200_000
 _MAX_DEPTH = 8
 _MAX_BYTES = 256 << 20
 _RUNNING, _CUT, _DAMAGED = "running", "cut off", "damaged"
@@ -74,7 +76,8 @@ class Shelf:
     def all(self) -> list[Listed]:
         """All records, the newest first; at most MAX_RECORDS."""
         found: dict[str, tuple[_Stamp, Listed]] = {}
-        for name, inside in self._walk(self.root, "", "", 0):
+        left = itertools.count(_MAX_DIRECTORIES, -1)
+        for name, inside in self._walk(self.root, "", "", 0, left):
             if len(found) >= MAX_RECORDS:
                 break
             found[name] = self._read(name, inside)
@@ -98,8 +101,10 @@ class Shelf:
         name = unquote(key, errors="surrogateescape")
         return sorted((one for one in self.all() if one.inside == name), key=lambda one: (one.started_at, one.name))
 
-    def _walk(self, path: Path, name: str, inside: str, depth: int) -> Iterator[tuple[str, str]]:
-        """The name of each directory with a run.json, and the record that it is in."""
+    def _walk(self, path: Path, name: str, inside: str, depth: int, left: Iterator[int]) -> Iterator[tuple[str, str]]:
+        """The name of each directory with a run.json, and the record that it is in.  `left` counts directories down."""
+        if next(left) <= 0:
+            return
         try:
             with os.scandir(path) as entries:
                 every = list(entries)
@@ -113,7 +118,7 @@ class Shelf:
             return
         for entry in sorted(every, key=lambda one: one.name, reverse=True):
             if _is_directory(entry):
-                yield from self._walk(path / entry.name, f"{name}/{entry.name}".lstrip("/"), inside, depth + 1)
+                yield from self._walk(path / entry.name, f"{name}/{entry.name}".lstrip("/"), inside, depth + 1, left)
 
     def _read(self, name: str, inside: str) -> tuple[_Stamp, Listed]:
         file = self.root / name / RUN

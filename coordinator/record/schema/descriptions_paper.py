@@ -13,6 +13,7 @@ PAPER: Final[Mapping[str, Mapping[str, str]]] = {
         "server": "Web server of all VMs.",
         "peer": "Host of a server of iperf3's protocol, for the experiment tcp; empty: a lab on this machine.",
         "peer_port": "Port of that server.",
+        "environments": "Environments of the experiments that play a command; the others are compared with the first.",
         "engines": "Number of engine processes.",
         "seed": "Seed of workloads and of the order of trials.",
     },

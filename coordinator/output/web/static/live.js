@@ -250,18 +250,17 @@
     showRuns(state.runs);
     const result = get("result");
     get("over").hidden = !over;
+    document.body.classList.toggle("over", state.over); // numbers of one second must not look like the result
     result.replaceChildren();
     if (!over) return;
-    result.append(make("p", over.verdict, { class: "verdict" }));
+    result.append(make("p", over.verdict, { class: over.bad ? "verdict bad" : "verdict" }));
     const reasons = make("ul");
     for (const reason of over.reasons) reasons.append(make("li", reason));
     const links = make("p");
-    links.append(make("a", "Report", { href: "/report" }), ` - record: ${over.record}`);
+    links.append(make("a", "Report with plots", { href: "/report" }), " - ", make("a", "Report as text", { href: "/text" }));
+    links.append(` - record: ${over.record}`);
     result.append(reasons, links);
     put(get("link"), "The run is over. This page stays until loadgen is ended with Ctrl-C.");
-    put(get("phase"), "over");
-    put(get("time"), "");
-    get("bar").value = 1;
   }
 
   const said = [];
