@@ -24,7 +24,7 @@ from coordinator.output.terminal.trend import Trend, cells_in
 _GAP = "  "
 _MAX_NOTICES = 2
 _NAME_MAX = 32
-_WHOLE, _LESS = 22, 5
+_WHOLE, _LESS = 22, 6
 """A name of so many cells is worth more than columns from this `keep` on: 203.0.113.255:65535 is whole then."""
 
 
@@ -41,12 +41,12 @@ class _Column:
 _COLUMNS = (
     _Column("conns", 6, 7, lambda row: fmt.count(row.connections)),
     _Column("req/s", 9, 0, lambda row: fmt.rate(row.per_s)),
-    _Column("Mbit/s", 8, 4, lambda row: fmt.rate(row.mbit_per_s)),
-    _Column("p50 ms", 7, 3, lambda row: live_millis(row.p50_ms)),
-    _Column("p99 ms", 7, 2, lambda row: live_millis(row.p99_ms)),
-    _Column("max ms", 7, 5, lambda row: live_millis(row.max_ms)),
+    _Column("Mbit/s", 8, 5, lambda row: fmt.rate(row.mbit_per_s)),
+    _Column("p50 ms", 7, 4, lambda row: live_millis(row.p50_ms)),
+    _Column("p99 ms", 7, 3, lambda row: live_millis(row.p99_ms)),
+    _Column("max ms", 7, 6, lambda row: live_millis(row.max_ms)),
     _Column("errors", 7, 1, lambda row: fmt.count(row.errors)),
-    _Column("shed", 6, 6, lambda row: fmt.count(row.shed)),
+    _Column("shed", 6, 2, lambda row: fmt.count(row.shed)),
 )
 
 
