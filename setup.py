@@ -25,6 +25,7 @@ SOURCES = [
     "body.c",
     "values.c",
     "request.c",
+    "tcp.c",
 ]
 
 MEANINGS = {

@@ -12,6 +12,7 @@ from coordinator.record.disturbance import read_disturbance, write_disturbance
 from coordinator.record.header import Header
 from coordinator.record.kind import RecordKind
 from coordinator.record.span import number_of, read_span
+from coordinator.record.tcp import read_tcp, write_tcp
 from loadgen.measure.together import snapshots_of
 from loadgen.model.http_plan import HttpPlan
 from loadgen.model.http_secrets import without_secrets
@@ -91,10 +92,13 @@ def _read_slo(data: Mapping[str, Any]) -> SloCheck:
 def _row(row: HttpRow) -> dict[str, Any]:
     """`errors` as one number, which most readers want, and `errors_by_outcome` for the others."""
     fates = {name: getattr(row, name) for name in _NEW if getattr(row, name) is not None}
-    fields = {name: value for name, value in dataclasses.asdict(row).items() if name not in (*_NEW, *_LATER, "time")}
+    fields = {
+        name: value for name, value in dataclasses.asdict(row).items() if name not in (*_NEW, *_LATER, "time", "tcp")
+    }
     if row.statuses is not None:
         fields |= {"statuses": {str(code): number for code, number in row.statuses.items()}, "surplus": row.surplus}
     fields |= {"time": dataclasses.asdict(row.time)} if row.time is not None else {}
+    fields |= write_tcp(row.tcp)
     if not fates:  # a record of version 0.1.0: numbers, not intervals
         for name in _TIMES:
             fields[name] = {key: number_of(span) for key, span in fields[name].items()}
@@ -105,6 +109,7 @@ def _read_row(data: Mapping[str, Any]) -> HttpRow:
     times = {name: TimeSpans(**{key: read_span(value) for key, value in data[name].items()}) for name in _TIMES}
     rest = {name: value for name, value in data.items() if name != "errors_by_outcome"}
     rest |= {"time": TimeShares(**data["time"])} if "time" in data else {}
+    rest |= read_tcp(data)
     if "statuses" in data:
         rest["statuses"] = {int(code): number for code, number in data["statuses"].items()}
     return HttpRow(**{**rest, **times, "errors": data["errors_by_outcome"]})

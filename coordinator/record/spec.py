@@ -14,6 +14,7 @@ from coordinator.record.header import Header
 from coordinator.record.kind import RecordKind
 from coordinator.record.margin import read_margin, write_margin
 from coordinator.record.span import number_of, read_span
+from coordinator.record.tcp import read_tcp, write_tcp
 from coordinator.record.vm_counters import read_counters, write_counters
 from loadgen.measure.together import snapshots_of
 from loadgen.model.plan import SpecPlan
@@ -79,7 +80,9 @@ SPEC = RecordKind(read_plan=SpecPlan.from_dict, write=write_run, read=read_run, 
 def _iteration(item: IterationResult) -> dict[str, Any]:
     own: dict[str, Any] = {"trust": write_trust(item.trust)} if item.trust is not None else {}
     own |= {"fairness": item.fairness} if item.fairness is not None else {}
-    given = {name: value for name, value in dataclasses.asdict(item).items() if name not in ("trust", "fairness")}
+    own |= write_tcp(item.tcp)
+    apart = ("trust", "fairness", "tcp")
+    given = {name: value for name, value in dataclasses.asdict(item).items() if name not in apart}
     return {
         **_with_error_sum(_without_unknown(given)),
         **own,
@@ -98,7 +101,8 @@ def _target(item: TargetResult) -> dict[str, Any]:
     low, mean, high = item.connection_kbit_per_s
     own: dict[str, Any] = {"connection_kbit_per_s": {"min": low, "mean": mean, "max": high}}
     own |= {"counters": write_counters(item.counters)} if item.counters is not None else {}
-    given = {name: value for name, value in dataclasses.asdict(item).items() if name != "counters"}
+    own |= write_tcp(item.tcp)
+    given = {name: value for name, value in dataclasses.asdict(item).items() if name not in ("counters", "tcp")}
     return {**_with_error_sum(_without_unknown(given)), **own}
 
 
@@ -132,6 +136,7 @@ def _read_iteration(data: Mapping[str, Any]) -> IterationResult:
     }
     own: dict[str, Any] = {"trust": read_trust(data["trust"])} if "trust" in data else {}
     own |= {"time": TimeShares(**data["time"])} if "time" in data else {}
+    own |= read_tcp(data)
     given = {name: value for name, value in data.items() if name != "conforms"}
     return IterationResult(**{**_without_error_sum(given), **times, **counts, **lists, **own})
 
@@ -143,6 +148,7 @@ def _read_target(data: Mapping[str, Any]) -> TargetResult:
         "connection_kbit_per_s": (rates["min"], rates["mean"], rates["max"]),
     }
     own |= {"time": TimeShares(**data["time"])} if "time" in data else {}
+    own |= read_tcp(data)
     own |= {"counters": read_counters(data["counters"])} if "counters" in data else {}
     if "statuses" in data:
         own["statuses"] = {int(code): number for code, number in data["statuses"].items()}

@@ -18,6 +18,7 @@ from loadgen.measure.ledger import Ledger
 from loadgen.measure.shown import Shown, first_of
 from loadgen.measure.snapshot import Snapshot
 from loadgen.measure.tally import operations_of
+from loadgen.measure.tcp_view import TcpView
 from loadgen.measure.together import Snapshots
 from loadgen.measure.vm_second import VmSecond, VmWeights
 from loadgen.model.outcome import Outcome
@@ -64,6 +65,7 @@ class Intake:
         """File one snapshot.  Raises ValueError when the snapshot cannot be of this run."""
         cells = CellTable.of(snapshot.cells)
         self._check(snapshot.tallies, cells, CellTable.of(snapshot.stages))
+        self._check_tcp(snapshot.tcp)
         self.ledger.receive(snapshot)
         first_of(self.shown, snapshot.shown)
         _note(self.ended, cells.windows, np.full(len(cells.windows), snapshot.interval))
@@ -76,6 +78,7 @@ class Intake:
         Raises ValueError when one of the snapshots cannot belong to this run; then no snapshot is filed.
         """
         self._check(together.tallies, together.cells, *together.stages)
+        self._check_tcp(*together.tcp)
         self.ledger.receive_all(together)
         for shown in together.shown:
             first_of(self.shown, shown)
@@ -96,6 +99,13 @@ class Intake:
             raise ValueError(f"a snapshot has more connections than the run's {self.connections}")
         if any(cells.targets.max(initial=0) >= self.targets for cells in tables):
             raise ValueError(f"a snapshot has more targets than the run's {self.targets}")
+
+    def _check_tcp(self, *views: TcpView) -> None:
+        for view in views:
+            if view.slots["connection"].max(initial=0) >= self.connections:
+                raise ValueError(f"a view of TCP has more connections than the run's {self.connections}")
+            if view.paths["target"].max(initial=0) >= self.targets:
+                raise ValueError(f"a view of TCP has more targets than the run's {self.targets}")
 
 
 def _windows_of(tallies: NDArray[np.void]) -> NDArray[np.int64]:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadgen.engine.api import Assignment, Load, Segment
+from loadgen.engine.tcp_accounts import TcpAccounts
 from loadgen.engine.vitals import Vitals
 from loadgen.measure.cells import CellTable
 from loadgen.measure.fold import FoldContext, fold
@@ -15,6 +16,7 @@ from loadgen.measure.shown import Shown
 from loadgen.measure.snapshot import Snapshot
 from loadgen.measure.stages import fold_stages
 from loadgen.measure.tally import TALLY_DTYPE, merge_tallies
+from loadgen.measure.tcp_view import TcpView
 from loadgen.model.outcome import Outcome
 from loadgen.model.units import NS_PER_MS
 from loadgen.schedule.optape import OpTape
@@ -51,6 +53,9 @@ class Accounts:
         self._stage_ends_ns = np.cumsum([length for length, _, _ in ramps], dtype=np.int64)  # after the start
         self._fresh: list[_Part] = []  # folded, but in no snapshot yet
         self._reported: list[_Part] = []  # already in a snapshot of the current interval
+        self._tcp = TcpAccounts(self._connections, self.target_of[self._connections], load.streams)
+        self._tcp_fresh: list[TcpView] = []  # in the same way
+        self._tcp_reported: list[TcpView] = []
         self._interval = -1
         self._told: set[tuple[int, Outcome]] = set()  # what snapshots of earlier intervals show
         self._telling: set[tuple[int, Outcome]] = set()  # what those of the current interval show
@@ -63,6 +68,7 @@ class Accounts:
         Each starts inside of an operation, as if its line time had begun before the segment (see the tape's `starts`):
         what is left of it is pacing.
         """
+        self._tcp.start(segment)
         if not self._context.line_bps or self._context.is_open:
             return
         due_ns = segment.start_ns + self._starts["delay_ns"][segment.index, self._connections]
@@ -90,6 +96,10 @@ class Accounts:
             stages = fold_stages(records, self._context, segment.start_ns, self._stage_ends_ns)
         self._fresh.append((cells, tallies, stages))
 
+    def count_tcp(self, table: NDArray[np.int64], segment: Segment, now_ns: int) -> None:
+        """Count what is new in the table of TCP connections (loadgen.engine.tcp_accounts) at `now_ns`."""
+        self._tcp_fresh.append(self._tcp.view(table, segment, now_ns))
+
     def drain(
         self,
         interval: int,
@@ -106,9 +116,12 @@ class Accounts:
             self._telling = set()
             self._interval = interval
             self._reported = []
+            self._tcp_reported = []
             self._interval_began = self._drained
         self._reported += self._fresh
         self._fresh = []
+        self._tcp_reported += self._tcp_fresh
+        self._tcp_fresh = []
         self._drained = self._vitals.mark()
         health = self._vitals.health(self._interval_began, self._drained, open_sockets, active_connections)
         cells = CellTable.merge_all([cells for cells, _, _ in self._reported])
@@ -116,7 +129,8 @@ class Accounts:
         stages = CellTable.merge_all([stages for _, _, stages in self._reported])
         shown = {key: text for key, text in seen.items() if key not in self._told} if seen else {}
         self._telling |= shown.keys()
-        return Snapshot(self._worker, interval, cells, tallies, health, Shown.of(shown), stages)
+        tcp = TcpView.merge_all(self._tcp_reported)
+        return Snapshot(self._worker, interval, cells, tallies, health, Shown.of(shown), stages, tcp)
 
 
 def _think_ns(tape: OpTape, load: Load) -> NDArray[np.int64] | None:

@@ -46,8 +46,7 @@ class Connection:
     def __init__(
         self, context: EngineContext, number: int, target: int, host_line: bytes, *, sources: Sequence[str]
     ) -> None:
-        self.number = number
-        self.target = target
+        self.number, self.target = number, target
         self._context = context
         self._tape = context.tape
         self._host_line = host_line
@@ -111,6 +110,10 @@ class Connection:
             self._record(now_ns, Outcome.CUT)
         self._doing = _STOPPED
         self._close()
+
+    def sockets(self) -> Sequence[socket.socket]:
+        """The open TCP connection."""
+        return () if self._sock is None else (self._sock,)
 
     def begin(self, now_ns: int) -> None:
         """Begin the operation, which is due."""
@@ -390,6 +393,7 @@ class Connection:
     def _close(self) -> None:
         if self._sock is None:
             return
+        self._context.tcp.ended(self.number, self._sock)
         self._context.readiness.forget(self._fd)
         self._sock.close()
         self._sock = None

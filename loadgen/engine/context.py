@@ -6,7 +6,8 @@ point one way.  The class is slotted because every operation reads its attribute
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from socket import socket
 from typing import Protocol
 
 from loadgen.engine.agenda import Agenda
@@ -17,6 +18,7 @@ from loadgen.engine.quota import Quota
 from loadgen.engine.readiness import Readiness
 from loadgen.engine.records import Records
 from loadgen.engine.resolve import Ways
+from loadgen.engine.tcp_looks import NoLooks
 from loadgen.engine.values import Filler
 from loadgen.measure.shown import MAX_SHOWN
 from loadgen.model.outcome import Outcome
@@ -53,6 +55,9 @@ class Slot(Playable, Protocol):
     def stop(self, now_ns: int) -> None:
         """End the segment: an operation in progress is recorded as CUT."""
 
+    def sockets(self) -> Iterable[socket]:
+        """The open TCP connections; those that several slots share are the first one's."""
+
 
 class Dispatcher(Protocol):
     """Assigns the due operations of an open loop to free connections."""
@@ -87,6 +92,7 @@ class EngineContext:
         "request_ns",
         "shown",
         "tape",
+        "tcp",
         "ways",
     )
 
@@ -100,6 +106,7 @@ class EngineContext:
         tape: TapeColumns,
         ways: Sequence[Ways],
         quota: Quota | None = None,
+        tcp: NoLooks | None = None,
     ) -> None:
         self.now_ns = now_ns
         self.agenda = agenda
@@ -112,6 +119,7 @@ class EngineContext:
         self.known_heads: dict[bytes, Head] = {}
         self.open_sockets = 0
         self.handshakes = [0, 0]  # of TLS: full ones, resumed ones
+        self.tcp = tcp or NoLooks()  # is told of each TCP connection that is about to be closed
         self.quota = quota  # None where the number of operations is not given
         self.shown: dict[tuple[int, Outcome], bytes] = {}  # by target and outcome: what was seen first
         self.line_bps = load.line_bps

@@ -22,6 +22,7 @@ from loadgen.engine.records import Records
 from loadgen.engine.remarks import Remarks
 from loadgen.engine.resolve import resolve, uses
 from loadgen.engine.sources import sources_by_family
+from loadgen.engine.tcp_looks import TcpLooks
 from loadgen.engine.tls import client_context
 from loadgen.engine.tunnelled import new_secured
 from loadgen.engine.vitals import Vitals
@@ -57,6 +58,7 @@ class Player:
         self._now_ns = now_ns
         self._agenda = Agenda(loop, now_ns, self._look)
         self._records = Records(self._fold)
+        self._tcp = TcpLooks(assignment.shard.connections)
         load = assignment.load
         counted = load.requests > 0 or (load.arrivals is not None and load.arrivals.total > 0)
         slots = len(assignment.shard.connections)
@@ -68,6 +70,7 @@ class Player:
             records=self._records,
             tape=TapeColumns(assignment.tape),
             ways=resolve(assignment.dialed, assignment.load.resolve, assignment.load.ip_version),
+            tcp=self._tcp,
             quota=self._quota,
         )
         self._accounts = Accounts(assignment, vitals)
@@ -153,6 +156,7 @@ class Player:
     def drain(self, interval: int) -> Snapshot:
         """Everything recorded since the previous interval.  Draining an interval again returns all of it again."""
         self._fold()
+        self._count_tcp()
         return self._accounts.drain(interval, self._context.open_sockets, self._active(), self._context.shown)
 
     @property
@@ -196,6 +200,10 @@ class Player:
         if segment is not None and self._records.at:
             self._accounts.fold(self._records.take(), segment)
 
+    def _count_tcp(self) -> None:
+        if self._segment is not None:
+            self._accounts.count_tcp(self._tcp.table(), self._segment, self._now_ns())
+
     def _pulse(self) -> None:
         """Check the lease and the time-outs, now and periodically."""
         segment = self._segment
@@ -221,6 +229,7 @@ class Player:
                 connection.expire(now_ns, timeout_ns)
             if self._canary is not None:
                 self._canary.expire(now_ns, timeout_ns)
+        self._tcp.look(now_ns, self._connections)
         pulse_s = max(_QUICK_S, min(_PULSE_S, request_ns / 8 / NS_PER_S))
         self._pulse_timer = self._loop.call_later(pulse_s, self._pulse)
 
@@ -252,5 +261,6 @@ class Player:
             if timer is not None:
                 timer.cancel()
         self._fold()
+        self._count_tcp()
         self._segment = None
         self._ended(segment, why)

@@ -21,6 +21,7 @@ from loadgen.measure.histogram import Histogram
 from loadgen.measure.histograms import Histograms
 from loadgen.measure.snapshot import Health, Snapshot
 from loadgen.measure.tally import empty_tallies, join_tallies, merge_tallies, operations_of
+from loadgen.measure.tcp_view import TcpView
 from loadgen.measure.together import Snapshots
 
 KEPT_INTERVALS = 10
@@ -91,13 +92,14 @@ class Totals:
     """The sum of snapshots.
 
     `cells`: by (window, target index).  `played`: by (window, worker).  `tallies` (TALLY_DTYPE): one row per
-    (window, connection), in that order.  `stages`: cells by (stage, target index).
+    (window, connection), in that order.  `stages`: cells by (stage, target index).  `tcp`: see Snapshot.
     """
 
     cells: Mapping[tuple[int, int], Cell]
     tallies: NDArray[np.void]
     played: Mapping[tuple[int, str], Played]
     stages: Mapping[tuple[int, int], Cell] = field(default_factory=lambda: CellTable.of({}))
+    tcp: TcpView = field(default_factory=lambda: TcpView.NOTHING)
 
     @classmethod
     def of(cls, *snapshots: Snapshot | Snapshots) -> Totals:
@@ -124,7 +126,8 @@ class Totals:
         by = [(key // len(workers) - 1, workers[key % len(workers)]) for key in keys.tolist()]
         played = PlayedTable(by, operations, lateness)
         stages = CellTable.merge_all(table for part in parts for table in part.stages)
-        return cls(joined.add_up(), merge_tallies([rows]), played, stages)
+        tcp = TcpView.merge_all(view for part in parts for view in part.tcp)
+        return cls(joined.add_up(), merge_tallies([rows]), played, stages, tcp)
 
     @classmethod
     def merge_all(cls, parts: Iterable[Totals]) -> Totals:
@@ -135,6 +138,7 @@ class Totals:
             merge_tallies([part.tallies for part in parts]),
             PlayedTable.merge_all([PlayedTable.of(part.played) for part in parts]) if parts else {},
             CellTable.merge_all(CellTable.of(part.stages) for part in parts),
+            TcpView.merge_all(part.tcp for part in parts),
         )
 
     def window(self, window: int) -> dict[int, Cell]:

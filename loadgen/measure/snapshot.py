@@ -13,6 +13,7 @@ from loadgen.measure.cells import MAX_WINDOWS, Cell, CellTable
 from loadgen.measure.shown import Shown, read_shown
 from loadgen.measure.slot_time import pack_parts, unpack_parts
 from loadgen.measure.tally import pack_tallies, tally_keys, unpack_tallies
+from loadgen.measure.tcp_view import TcpView, read_tcp
 from loadgen.measure.wire import (
     MAX_NUMBER,
     ascend,
@@ -90,7 +91,7 @@ class Snapshot:
     snapshot is complete when it is made.  `cells`: by (window, target index); window -1 is time that is not judged.
     `tallies` (TALLY_DTYPE): at most one row per (window, connection), in that order.  `shown`: what was seen of failed
     operations, and was in no earlier snapshot.  `stages`: the same operations once more by (stage, target index), in a
-    segment with stages (loadgen.measure.stages).
+    segment with stages (loadgen.measure.stages).  `tcp`: what the kernel said of the TCP connections.
     """
 
     worker: str
@@ -100,6 +101,7 @@ class Snapshot:
     health: Health
     shown: tuple[Shown, ...] = ()
     stages: Mapping[tuple[int, int], Cell] = field(default_factory=lambda: CellTable.of({}))
+    tcp: TcpView = field(default_factory=lambda: TcpView.NOTHING)
 
     def to_wire(self) -> dict[str, Any]:
         """The snapshot as plain data for msgpack: bytes, strings, lists and whole numbers."""
@@ -113,6 +115,7 @@ class Snapshot:
             "health": self.health.to_wire(),
             **({"shown": [one.to_wire() for one in self.shown]} if self.shown else {}),
             **({"stages": CellTable.of(self.stages).to_wire()} if self.stages else {}),
+            **({"tcp": self.tcp.to_wire()} if self.tcp else {}),
         }
 
     @classmethod
@@ -126,6 +129,7 @@ class Snapshot:
             health=Health.from_wire(read_field(wire, "health")),
             shown=read_shown(wire),
             stages=read_stages(wire),
+            tcp=read_tcp(wire),
         )
 
     def __eq__(self, other: object) -> bool:
@@ -136,6 +140,7 @@ class Snapshot:
             == (other.worker, other.interval, other.health, other.shown)
             and self.cells == other.cells
             and self.stages == other.stages
+            and self.tcp == other.tcp
             and np.array_equal(self.tallies, other.tallies)
         )
 

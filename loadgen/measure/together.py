@@ -19,6 +19,7 @@ from loadgen.measure.shown import Shown, read_shown
 from loadgen.measure.slot_time import pack_parts
 from loadgen.measure.snapshot import MAX_INTERVAL, Health, Snapshot, read_stages, read_tallies
 from loadgen.measure.tally import join_tallies, pack_tallies
+from loadgen.measure.tcp_view import TcpView, read_tcp
 from loadgen.measure.wire import pack, read_field, read_int, read_list, starts_of, unpack, unpack_all
 
 _chain = itertools.chain.from_iterable
@@ -31,9 +32,9 @@ _MAX_NAME = 256
 class Snapshots:
     """At least one snapshot, as columns.
 
-    `workers`, `intervals`, `health`, `shown`, `stages`, `cell_parts` and `tally_parts` (both int64) have one entry per
-    snapshot.
-    The cells and tallies of all snapshots follow one another; `cell_parts` and `tally_parts` count those of each.
+    `workers`, `intervals`, `health`, `shown`, `stages`, `tcp`, `cell_parts` and `tally_parts` (both int64) have one
+    entry per snapshot.  The cells and tallies of all snapshots follow one
+    another; `cell_parts` and `tally_parts` count those of each.
     """
 
     workers: tuple[str, ...]
@@ -45,6 +46,7 @@ class Snapshots:
     health: tuple[Health, ...]
     shown: tuple[tuple[Shown, ...], ...]
     stages: tuple[CellTable, ...]
+    tcp: tuple[TcpView, ...]
 
     @classmethod
     def of(cls, snapshots: Iterable[Snapshot]) -> Snapshots:
@@ -61,6 +63,7 @@ class Snapshots:
             health=tuple(one.health for one in parts),
             shown=tuple(one.shown for one in parts),
             stages=tuple(CellTable.of(one.stages) for one in parts),
+            tcp=tuple(one.tcp for one in parts),
         )
 
     def split(self) -> list[Snapshot]:
@@ -75,6 +78,7 @@ class Snapshots:
                 health=self.health[at],
                 shown=self.shown[at],
                 stages=self.stages[at],
+                tcp=self.tcp[at],
             )
             for at, worker in enumerate(self.workers)
         ]
@@ -107,6 +111,7 @@ class Snapshots:
             "health": Health.pack_all(self.health),
             **self._shown_to_wire(),
             **self._stages_to_wire(),
+            **self._tcp_to_wire(),
         }
 
     def _shown_to_wire(self) -> dict[str, Any]:
@@ -118,6 +123,11 @@ class Snapshots:
         """The stages in the same way."""
         some = [[at, table.to_wire()] for at, table in enumerate(self.stages) if table]
         return {"stages": some} if some else {}
+
+    def _tcp_to_wire(self) -> dict[str, Any]:
+        """The views of TCP in the same way."""
+        some = [[at, view.to_wire()] for at, view in enumerate(self.tcp) if view]
+        return {"tcp": some} if some else {}
 
     @classmethod
     def from_wires(cls, wires: Sequence[object]) -> Snapshots:
@@ -140,6 +150,7 @@ class Snapshots:
             health=Health.unpack_all(wires, sizes),
             shown=tuple(_chain(map(_read_shown, wires, sizes))),
             stages=tuple(_chain(map(_read_stages, wires, sizes))),
+            tcp=tuple(_chain(map(_read_tcp, wires, sizes))),
         )
 
 
@@ -155,6 +166,13 @@ def _read_stages(wire: Any, size: int) -> list[CellTable]:
     for given in _pairs(wire, "stages"):
         stages[read_int(given, "at", high=size - 1)] = read_stages(given)
     return stages
+
+
+def _read_tcp(wire: Any, size: int) -> list[TcpView]:
+    views = [TcpView.NOTHING] * size
+    for given in _pairs(wire, "tcp"):
+        views[read_int(given, "at", high=size - 1)] = read_tcp(given)
+    return views
 
 
 def _pairs(wire: Any, name: str) -> Iterator[Mapping[str, Any]]:

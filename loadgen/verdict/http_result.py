@@ -13,6 +13,7 @@ from loadgen.verdict.disturbance import Disturbance
 from loadgen.verdict.result import Trust, Verdict
 from loadgen.verdict.slo import SloCheck
 from loadgen.verdict.span import Span
+from loadgen.verdict.tcp_result import TcpRow
 from loadgen.verdict.time_shares import TimeShares, is_dead
 
 
@@ -82,7 +83,8 @@ class HttpRow:
     `retries` counts requests that were sent once more, because the server had closed the kept TCP connection.
     `statuses`: the number of whole replies by status code.  `surplus` counts requests after which, or before which on
     the idle connection, the server sent bytes that no request asked for.
-    `time` says where the time of the connections went.
+    `time` says where the time of the connections went.  `tcp`: its TCP connections at the client's end; None when none
+    was seen, and in records of earlier versions.
 
     In records of version 0.1.0, `due`, `sent`, `unanswered`, `retries` and `time` are None, and the times are those of
     ok operations.  `statuses` and `surplus` are None in records of earlier versions.
@@ -104,6 +106,7 @@ class HttpRow:
     time: TimeShares | None = None
     statuses: dict[int, int] | None = None
     surplus: int | None = None
+    tcp: TcpRow | None = None
 
     @property
     def dead(self) -> bool | None:

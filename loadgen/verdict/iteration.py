@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -25,6 +26,7 @@ from loadgen.verdict.mix import check_mix
 from loadgen.verdict.result import Check, IterationResult, ResponseTimes, TargetResult
 from loadgen.verdict.rules import RULES, Asked, Rules
 from loadgen.verdict.span import PercentileSpans
+from loadgen.verdict.tcp_result import judge_tcp
 from loadgen.verdict.time_shares import time_shares
 
 
@@ -68,6 +70,9 @@ def judge_iteration(
         )
         for number, target in enumerate(asked.targets)
     )
+    tcp = judge_tcp(totals.tcp, index, asked.target_of, len(asked.targets), found["state"])
+    if tcp is not None:
+        targets = tuple(dataclasses.replace(one, tcp=row) for one, row in zip(targets, tcp.targets, strict=True))
     conforming = int((found["state"] == State.CONFORMING).sum())
     checks = [
         *check_connections(found, asked, rules),
@@ -103,6 +108,7 @@ def judge_iteration(
         fairness=fairness(found, asked.target_of, len(asked.targets)),
         time=time_shares(tallies, asked.connections, measured_ns),
         cut=everything.cut,
+        tcp=None if tcp is None else tcp.all,
     )
 
 

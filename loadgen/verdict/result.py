@@ -12,6 +12,7 @@ from loadgen.verdict.disturbance import Disturbance
 from loadgen.verdict.fair_result import Fairness
 from loadgen.verdict.margin import Margin
 from loadgen.verdict.span import PercentileSpans
+from loadgen.verdict.tcp_result import TcpRow
 from loadgen.verdict.time_shares import TimeShares, is_dead
 from loadgen.verdict.vm_counters import VmCounters
 
@@ -100,6 +101,7 @@ class TargetResult:
     the VM answered next to nothing.  `statuses`: the number of whole replies by status code, None in records of earlier
     versions.  In records of version 0.1.0, `dead_share`, `cut` and `time` are None, too, and the times are those of ok
     operations.  `counters`: what the kernel counted for the VM; None where it is not on this machine, and in records of
+    earlier versions.  `tcp`: its TCP connections at the client's end; None when none was seen, and in records of
     earlier versions.
     """
 
@@ -120,6 +122,7 @@ class TargetResult:
     time: TimeShares | None = None
     statuses: dict[int, int] | None = None
     counters: VmCounters | None = None
+    tcp: TcpRow | None = None
 
     @property
     def dead(self) -> bool | None:
@@ -137,8 +140,8 @@ class IterationResult:
     `checks` decide whether the iteration conforms: conforming share, errors, mix of each class, POST log.  `complete`:
     False when the window was cut short.  `trust`: the checks of the load generator in this window; None in records of
     earlier versions.  `fairness`: see :func:`loadgen.verdict.fairness.fairness`; None with fewer than two VMs, or when
-    no VM served anything.  In a run that has no score, `conforming`, `requests_conforming` and `fairness` are None and
-    `checks` is empty.
+    no VM served anything.  `tcp`: as in TargetResult, of all targets.  In a run that has no score,
+    `conforming`, `requests_conforming` and `fairness` are None and `checks` is empty.
     """
 
     index: int
@@ -162,6 +165,7 @@ class IterationResult:
     fairness: dict[str, float | None] | None = None
     time: TimeShares | None = None
     cut: int | None = None
+    tcp: TcpRow | None = None
 
     @property
     def conforms(self) -> bool | None:

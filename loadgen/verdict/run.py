@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from loadgen.model.emulated import EMULATED_VMS
 from loadgen.verdict.fair_result import Fairness
 from loadgen.verdict.result import Check, IterationResult, RunResult, TargetResult, Trust, Verdict
+from loadgen.verdict.tcp_result import without_blame
 from loadgen.verdict.vm_counters import VmCounters
 
 _NEEDS = {
@@ -122,6 +123,7 @@ def without_score(result: RunResult) -> RunResult:
                 checks=(),
                 fairness=None,
                 targets=_without_counts(one.targets),
+                tcp=without_blame(one.tcp),
             )
             for one in result.iterations
         ),
@@ -131,7 +133,13 @@ def without_score(result: RunResult) -> RunResult:
 
 def _without_counts(targets: Sequence[TargetResult]) -> tuple[TargetResult, ...]:
     return tuple(
-        dataclasses.replace(one, conforming=None, requests_conforming=None, counters=_without_blame(one.counters))
+        dataclasses.replace(
+            one,
+            conforming=None,
+            requests_conforming=None,
+            counters=_without_blame(one.counters),
+            tcp=without_blame(one.tcp),
+        )
         for one in targets
     )
 

@@ -19,6 +19,7 @@ from loadgen.verdict.result import Check, Trust
 from loadgen.verdict.seen import say_seen
 from loadgen.verdict.slo import Slo
 from loadgen.verdict.stages import stage_rows
+from loadgen.verdict.tcp_result import judge_tcp
 from loadgen.verdict.trust import judge_trust
 
 
@@ -82,6 +83,14 @@ def _judge(played: Played[HttpPlan, TapeMeasured], evidence: TapeEvidence) -> Ht
         done=0 in measured.done,
         early=measured.early,
     )
+    tcp = judge_tcp(totals.tcp, 0, asked.target_of, len(asked.targets))
+    if tcp is not None:
+        rows = zip(result.targets, tcp.targets, strict=True)
+        result = dataclasses.replace(
+            result,
+            total=dataclasses.replace(result.total, tcp=tcp.all),
+            targets=tuple(dataclasses.replace(one, tcp=row) for one, row in rows),
+        )
     return dataclasses.replace(
         result,
         canary=canary_rows(evidence),

@@ -35,6 +35,7 @@ from coordinator.output.terminal.parts import (
     where,
 )
 from coordinator.output.terminal.stage_lines import stage_lines
+from coordinator.output.terminal.tcp_lines import tcp_lines
 from coordinator.output.terminal.time_lines import time_lines
 from coordinator.record.header import Header
 from loadgen.model.http_plan import HttpPlan
@@ -79,6 +80,7 @@ def _parts(judged: Judged[HttpPlan, HttpResult], words: Words) -> Iterator[Rende
         yield _targets(result, words)
         yield from _retries(result.targets)
         yield from time_lines(result.total.time, result.targets, "targets")
+        yield from tcp_lines(result.total.tcp, result.targets, "target", "targets")
         yield Text()
     yield from stage_lines(result.stages, words)
     if result.slos:

@@ -39,6 +39,7 @@ from coordinator.output.terminal.parts import (
     where,
 )
 from coordinator.output.terminal.quality_lines import quality_lines
+from coordinator.output.terminal.tcp_lines import tcp_lines
 from coordinator.output.terminal.time_lines import time_lines
 from coordinator.output.terminal.vm_lines import vm_lines
 from coordinator.record.header import Header
@@ -67,8 +68,8 @@ def _report(judged: Judged[SpecPlan, RunResult], words: Words) -> RenderableType
     if not result.has_score:
         parts += [_no_score(result), Text()]
     # The answer comes last, so that it is still on the screen when the run has ended.
-    if result.median >= 0:
-        median = result.iterations[result.median]
+    median = result.iterations[result.median] if result.median >= 0 else None
+    if median is not None:
         parts += [_operations(median), *quality_lines(median.checks), Text(), *_errors(result.targets)]
         if median.checks:
             parts += [checks_table("Checks of the servers (median iteration)", median.checks), Text()]
@@ -80,11 +81,11 @@ def _report(judged: Judged[SpecPlan, RunResult], words: Words) -> RenderableType
     if result.iterations:
         parts += [_iterations(result, words), Text()]
     if result.targets:
-        time = result.iterations[result.median].time if result.median >= 0 else None
         parts += [
             _targets(result, words),
-            *time_lines(time, result.targets, "VMs"),
+            *time_lines(median.time if median else None, result.targets, "VMs"),
             *_dead_time(result.targets),
+            *tcp_lines(median.tcp if median else None, result.targets, "VM", "VMs"),
             Text(),
             *_counters(result.targets),
         ]

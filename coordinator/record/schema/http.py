@@ -19,6 +19,7 @@ from coordinator.record.schema.common import (
 from coordinator.record.schema.disturbance import DisturbanceOrUnset
 from coordinator.record.schema.span import Interval
 from coordinator.record.schema.spec import Time
+from coordinator.record.schema.tcp import TcpOrUnset
 from loadgen.model.http_plan import HttpPlan
 from loadgen.verdict.http_result import Times
 
@@ -84,6 +85,7 @@ class HttpPart(Struct, kw_only=True):
         Count | UnsetType,
         Meta(description="Requests with unasked bytes after the reply, or before it on the idle connection."),
     ] = UNSET
+    tcp: TcpOrUnset = UNSET
 
 
 class RequestPart(Struct, kw_only=True):

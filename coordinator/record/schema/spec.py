@@ -28,6 +28,7 @@ from coordinator.record.schema.disturbance import DisturbanceOrUnset
 from coordinator.record.schema.fairness import Fairness
 from coordinator.record.schema.margin import Margin
 from coordinator.record.schema.span import Interval
+from coordinator.record.schema.tcp import TcpOrUnset
 from coordinator.record.schema.vm_counters import VmCountersOrUnset
 from loadgen.model.plan import SpecPlan
 from loadgen.verdict.time_shares import TimeShares
@@ -127,6 +128,7 @@ class TargetPart(Struct, kw_only=True):
     time: Time = UNSET
     cut: Cut | UnsetType = UNSET
     counters: VmCountersOrUnset = UNSET
+    tcp: TcpOrUnset = UNSET
     statuses: Annotated[
         dict[str, Count] | UnsetType, Meta(description="Whole replies by status code, right and wrong ones.")
     ] = UNSET
@@ -162,6 +164,7 @@ class Iteration(Struct, kw_only=True):
     fairness: IterationFairness | UnsetType = UNSET
     time: Time = UNSET
     cut: Cut | UnsetType = UNSET
+    tcp: TcpOrUnset = UNSET
 
 
 class RunPart(Struct, kw_only=True):

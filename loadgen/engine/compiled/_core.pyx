@@ -154,6 +154,7 @@ cdef extern from "engine.h":
     void engine_stop(engine *)
     bint engine_over(const engine *)
     uint32_t engine_open_sockets(const engine *)
+    void engine_tcp(const engine *, int64_t *, size_t)
     why engine_play(engine *, const uint32_t *, const int64_t *, const arrivals *) nogil
 
 
@@ -228,12 +229,9 @@ cdef class Core:
             given.values.rows, given.values.turn, given.values.seed = values.rows, values.turn, values.seed
             given.values.first, given.values.step, given.values.request_bytes = numbering
         given.load.ns_per_byte = ns_per_byte
-        given.load.line_bps = line_bps
-        given.load.timeout_ns = timeout_ns
-        given.load.error_rest_ns = error_rest_ns
+        given.load.line_bps, given.load.timeout_ns, given.load.error_rest_ns = line_bps, timeout_ns, error_rest_ns
         given.load.paced_reads, given.load.kernel_stamps, given.load.open = paced_reads, kernel_stamps, open
-        given.load.max_backlog = max_backlog
-        given.load.requests, given.load.request_ns = requests, request_ns
+        given.load.max_backlog, given.load.requests, given.load.request_ns = max_backlog, requests, request_ns
         given.canary.phase_ns, given.canary.period_ns, given.canary.max_behind_ns = canary_times
         given.targets, given.remotes, given.sources = len(targets), len(remotes), len(sources)
         given.connections = len(numbers)
@@ -277,9 +275,7 @@ cdef class Core:
         cdef why how
         due_later.offsets_ns = <const int64_t *><uintptr_t>offsets_ns.ctypes.data
         due_later.count = len(offsets_ns)
-        due_later.first = first
-        due_later.step = step
-        due_later.counted = counted
+        due_later.first, due_later.step, due_later.counted = first, step, counted
         with nogil:
             how = engine_play(self._engine, row, due, &due_later)
         return <int>how
@@ -330,6 +326,10 @@ cdef class Core:
             one = &self._engine.shown.of[at]
             found[one.target, Outcome(one.outcome)] = one.at[: one.bytes]
         return found
+
+    def tcp(self, table):
+        """Write the table of TCP connections (loadgen.engine.tcp_accounts) into `table`, contiguous int64."""
+        engine_tcp(self._engine, <int64_t *><uintptr_t>table.ctypes.data, len(table))
 
     def canary(self):
         """The canary's records since the last call, as bytes of RECORD_DTYPE."""

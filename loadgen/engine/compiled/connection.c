@@ -41,6 +41,7 @@ static void drop(struct engine *engine, struct connection *c)
 {
     if (c->fd < 0)
         return;
+    tcp_look(engine, c, true);
     close(c->fd);
     c->fd = -1;
     atomic_fetch_sub_explicit(&engine->open_sockets, 1, memory_order_relaxed);

@@ -235,6 +235,8 @@ enum why engine_play(struct engine *engine, const uint32_t *rows, const int64_t 
             pace.looks = engine->connection_count / EVENTS + 1;
         }
         measure(engine, &pace, at_ns);
+        if (at_ns >= engine->tcp.due_ns)
+            tcp_look_around(engine, at_ns);
         int count = rest(engine, &pace, events);
         if (pace.late_ns && count >= 0)
             pace.looks = count < EVENTS ? 0 : pace.looks - 1;

@@ -15,6 +15,7 @@
 #include "reply.h"
 #include "ring.h"
 #include "shown.h"
+#include "tcp.h"
 #include "values.h"
 
 enum {
@@ -113,6 +114,7 @@ struct engine {
     struct ring ring;
     struct canary canary;
     struct shown shown;
+    struct tcp_table tcp;
     struct waiting *waiting; /* the backlog of all targets: an array of places that grows when it is full */
     uint32_t waiting_room, waiting_spare;
     struct segment segment;
@@ -179,6 +181,9 @@ bool engine_over(const struct engine *engine);
 /* The number of open TCP connections. */
 uint32_t engine_open_sockets(const struct engine *engine);
 
+/* tcp.c, for the controlling thread: copy the table's first `rows` rows, TCP_FIELDS numbers each. */
+void engine_tcp(const struct engine *engine, int64_t *table, size_t rows);
+
 /* engine.c, for the playing thread */
 
 /* Play a segment.  `rows` and `due_ns` are the first operation of each connection (closed loop only). */
@@ -208,6 +213,13 @@ void connection_expire(struct engine *engine, struct connection *c, int64_t at_n
 void connection_stop(struct engine *engine, struct connection *c, int64_t at_ns);
 /* Wait until `until_ns`. */
 void connection_rest(struct engine *engine, struct connection *c, int64_t until_ns);
+
+/* tcp.c, for the playing thread */
+
+/* Look at the open TCP connection; `ended`: it is about to be closed. */
+void tcp_look(struct engine *engine, const struct connection *c, bool ended);
+/* Look at the next group of connections. */
+void tcp_look_around(struct engine *engine, int64_t at_ns);
 
 /* request.c */
 

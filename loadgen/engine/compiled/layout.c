@@ -115,5 +115,11 @@ const struct fact layout_facts[] = {
     {"Ending.STOPPED", PLAYED_UNTIL_STOPPED},
     {"Ending.LEASE_EXPIRED", PLAYED_UNTIL_THE_LEASE_EXPIRED},
     {"NOBODY", NOBODY},
+    {"TCP_FIELDS", TCP_FIELDS},
+    {"TCP_COUNTERS", TCP_COUNTERS},
+    {"TCP_INFO_BYTES", TCP_INFO_BYTES},
+    {"TCP_LOOK_NS", TCP_LOOK_NS},
+    {"TCP_LOOKS_AT_ONCE", TCP_LOOKS_AT_ONCE},
+    {"TCP_ROUND_NS", TCP_ROUND_NS},
     {NULL, 0},
 };

@@ -12,8 +12,10 @@ from collections.abc import Iterator, Mapping
 from loadgen.engine.body import ANCHOR_WITHIN_BYTES, OVERRUN_BYTES
 from loadgen.engine.head import MAX_SHOWN_BYTES
 from loadgen.engine.http1 import DONE, MAX_CHUNK_LINE_BYTES, MAX_HEAD_BYTES, MORE
+from loadgen.engine.tcp_accounts import FIELDS, INFO_BYTES, LOOK_NS, LOOKS_AT_ONCE, ROUND_NS
 from loadgen.measure.record import CONNECTED, RECORD_DTYPE, RESTED, RETRIED, STATUS_SHIFT, SURPLUS
 from loadgen.measure.shown import MAX_SHOWN
+from loadgen.measure.tcp_view import COUNTERS
 from loadgen.model.outcome import Outcome
 from loadgen.schedule.optape import (
     CHECK_DTYPE,
@@ -87,3 +89,9 @@ def _facts() -> Iterator[tuple[str, int]]:
     yield "ANCHOR_WITHIN_BYTES", ANCHOR_WITHIN_BYTES
     yield "OVERRUN_BYTES", OVERRUN_BYTES
     yield "NOBODY", NOBODY
+    yield "TCP_FIELDS", len(FIELDS)
+    yield "TCP_COUNTERS", len(COUNTERS)
+    yield "TCP_INFO_BYTES", INFO_BYTES
+    yield "TCP_LOOK_NS", LOOK_NS
+    yield "TCP_LOOKS_AT_ONCE", LOOKS_AT_ONCE
+    yield "TCP_ROUND_NS", ROUND_NS

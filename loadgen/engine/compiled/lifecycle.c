@@ -23,12 +23,14 @@ static bool allocate_all(struct engine *engine)
     engine->sources = allocate(engine->source_count, sizeof *engine->sources);
     engine->connections = allocate(engine->connection_count, sizeof *engine->connections);
     engine->agenda.entries = allocate(engine->connection_count, sizeof *engine->agenda.entries);
+    engine->tcp.rows = allocate(engine->connection_count, sizeof *engine->tcp.rows);
+    engine->tcp.seen = allocate(engine->connection_count, sizeof *engine->tcp.seen);
     engine->heads = allocate(1, sizeof *engine->heads);
     engine->ring.records = allocate(RING_RECORDS, sizeof *engine->ring.records);
     engine->buffer = allocate(REPLY_ROOM_BYTES + BUFFER_BYTES, 1);
     size_t request_bytes = engine->values.request_bytes;
     engine->request = allocate(request_bytes > REQUEST_BYTES ? request_bytes : REQUEST_BYTES, 1);
-    return engine->targets && engine->remotes && engine->sources && engine->connections && engine->agenda.entries &&
+    return engine->tcp.rows && engine->tcp.seen && engine->targets && engine->remotes && engine->sources && engine->connections && engine->agenda.entries &&
            engine->heads && engine->ring.records && engine->buffer && engine->request;
 }
 
@@ -101,6 +103,8 @@ void engine_destroy(struct engine *engine)
     free(engine->sources);
     free(engine->connections);
     free(engine->agenda.entries);
+    free(engine->tcp.rows);
+    free(engine->tcp.seen);
     free(engine->heads);
     free(engine->ring.records);
     free(engine->waiting);

@@ -13,6 +13,7 @@ import select
 import socket
 import struct
 import threading
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ from loadgen.engine.compiled._core import Core
 from loadgen.engine.compiled.layout import NOBODY, Ending
 from loadgen.engine.resolve import Address, resolve, uses
 from loadgen.engine.sources import sources_by_family
+from loadgen.engine.tcp_accounts import FIELDS
 from loadgen.engine.vitals import Vitals
 from loadgen.measure.record import RECORD_DTYPE
 from loadgen.measure.snapshot import Snapshot
@@ -63,6 +65,7 @@ class CompiledPlayer:
         self._accounts = Accounts(assignment, vitals)
         self._numbers = np.array(assignment.shard.connections, dtype=np.uint32)
         self._core = self._make_core(assignment, kernel_stamps)
+        self._tcp = np.zeros((len(self._numbers), len(FIELDS)), np.int64)
         self._segment: Segment | None = None
         self._thread: threading.Thread | None = None
         self._why = Ending.COMPLETE
@@ -153,6 +156,7 @@ class CompiledPlayer:
     def drain(self, interval: int) -> Snapshot:
         """Everything recorded since the previous interval.  Draining an interval again returns all of it again."""
         self._fold()
+        self._count_tcp()
         active = len(self._numbers) if self._segment is not None else 0
         return self._accounts.drain(interval, self._core.open_sockets, active, self._core.shown())
 
@@ -224,8 +228,14 @@ class CompiledPlayer:
             self._accounts.fold(records, self._segment)
             self._core.take(len(records))
 
+    def _count_tcp(self) -> None:
+        if self._segment is not None:
+            self._core.tcp(self._tcp)
+            self._accounts.count_tcp(self._tcp, self._segment, time.monotonic_ns())
+
     def _end(self, segment: Segment) -> None:
         assert self._thread is not None
+        self._count_tcp()
         self._loop.remove_reader(self._core.fileno())
         self._thread.join()
         self._thread = self._segment = None

@@ -43,12 +43,12 @@ class Link:
 
     __slots__ = (
         "_active", "_blocked", "_fd", "_frames", "_fresh", "_h2", "_limit", "_next_stream", "_out", "_sealed",
-        "_session", "_sock", "_uploads", "_waiting", "carried", "phase", "progress_ns", "retired",
+        "_session", "_uploads", "_waiting", "carried", "phase", "progress_ns", "retired", "sock",
     )  # fmt: skip
 
     def __init__(self, session: Hub, sock: socket.socket, sealed: Sealed | None, now_ns: int) -> None:
         self._session = session
-        self._sock = sock
+        self.sock = sock
         self._fd = sock.fileno()
         self._sealed = sealed
         self._frames = Frames()
@@ -112,7 +112,7 @@ class Link:
         session = self._session
         session.hold()
         try:
-            data = self._sock.recv(session.context.read_bytes)
+            data = self.sock.recv(session.context.read_bytes)
         except BlockingIOError:
             pass
         except OSError as error:
@@ -138,7 +138,7 @@ class Link:
         if not self._out or self._blocked:
             return
         try:
-            taken = self._sock.send(self._out)
+            taken = self.sock.send(self._out)
         except BlockingIOError:
             taken = 0
         except OSError as error:
@@ -163,8 +163,9 @@ class Link:
         self.phase = Phase.CLOSED
         self.retired = True
         context = self._session.context
+        context.tcp.ended(self._session.first, self.sock)
         context.readiness.forget(self._fd)
-        self._sock.close()
+        self.sock.close()
         context.open_sockets -= 1
         if self._sealed is not None and self._sealed.ready:
             self._session.ticket = self._sealed.ticket
@@ -233,7 +234,7 @@ class Link:
         """End the connection, as HTTP/2 demands; only the stream with the wrong frame is to blame, if it is known."""
         self._collect()  # the GOAWAY that h2 has made
         with contextlib.suppress(OSError):
-            self._sock.send(self._out)
+            self.sock.send(self._out)
         if slot is None:
             self._lose(outcome_of(error), said=f"a wrong frame: {error}")
             return

@@ -8,6 +8,7 @@ from __future__ import annotations
 import enum
 import ssl
 from collections.abc import Sequence
+from socket import socket
 from typing import Protocol
 
 from loadgen.engine.context import EngineContext
@@ -84,10 +85,11 @@ class Stream(Protocol):
 class Hub(Protocol):
     """A session as its carriers and slots see it.  `streams` is the number of slots that may share a carrier.
 
-    `ticket` is the TLS session of the last carrier.
+    `ticket` is the TLS session of the last carrier.  `first` is the lowest number of its slots.
     """
 
     context: EngineContext
+    first: int
     target: int
     streams: int
     remarks: Remarks
@@ -114,6 +116,9 @@ class Hub(Protocol):
 
     def stop(self) -> None:
         """Close all carriers."""
+
+    def sockets(self) -> Sequence[socket]:
+        """The TCP connections of all carriers."""
 
 
 class Beginner(Protocol):

@@ -7,7 +7,8 @@ slots, and a new one when the old one is retired.
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from socket import socket
 
 from loadgen.engine.agenda import LOOK_EVERY
 from loadgen.engine.context import EngineContext
@@ -47,7 +48,7 @@ class Session:
     def __init__(
         self,
         context: EngineContext,
-        numbers: Iterable[int],
+        numbers: Sequence[int],
         index: int,
         requests: Requests,
         *,
@@ -62,6 +63,7 @@ class Session:
         resume: bool,
     ) -> None:
         self.context = context
+        self.first = numbers[0]
         self.streams = streams
         self.remarks = remarks
         self._requests = requests
@@ -123,6 +125,10 @@ class Session:
     def forget(self, link: Carrier) -> None:
         """`link` is closed."""
         self._links = [one for one in self._links if one is not link]
+
+    def sockets(self) -> Sequence[socket]:
+        """The TCP connections of all links."""
+        return [link.sock for link in self._links]
 
     def stop(self) -> None:
         """Close all links."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from socket import socket
 
 from loadgen.engine.body import BodyCheck
 from loadgen.engine.doing import Doing
@@ -106,6 +107,10 @@ class StreamSlot:
             self._session.hold()
             link.expire(self, silent=now_ns - link.progress_ns > timeout_ns)
             self._session.release()
+
+    def sockets(self) -> Sequence[socket]:
+        """The TCP connections of the session, for its first slot."""
+        return self._session.sockets() if self.number == self._session.first else ()
 
     def stop(self, now_ns: int) -> None:
         """End the segment: an operation in progress is recorded as CUT, and the session's connections are closed."""

@@ -1,0 +1,65 @@
+"""What the client's kernel saw of TCP connections in a measured window (struct tcp_info)."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from coordinator.record.schema.common import Count
+
+Share = Annotated[float, Meta(ge=0, le=1)] | None
+
+
+class TcpBlame(Struct, kw_only=True):
+    """What TCP did on the connections that do not conform, without those that were lost with their engine."""
+
+    connections: Annotated[int, Meta(ge=0, description="Connections that do not conform.")]
+    retransmits: Annotated[int, Meta(ge=0, description="Of these, connections on which the client sent again.")]
+    out_of_order: Annotated[
+        Count | None,
+        Meta(
+            description="Connections without a retransmit of the client, but with segments that came out of order: "
+            "replies were lost or overtaken on the way. Null when the kernel does not count them."
+        ),
+    ]
+    waited: Annotated[int, Meta(ge=0, description="All others: they only waited for the server.")]
+
+
+class TcpPart(Struct, kw_only=True):
+    """TCP connections at the client's end; null: the kernel of a load machine does not tell."""
+
+    connections: Annotated[int, Meta(ge=0, description="Connections of the load.")]
+    looks: Annotated[
+        int,
+        Meta(ge=0, description="How often TCP connections were looked at: in turn, and each one when it was closed."),
+    ]
+    retransmits: Annotated[
+        int, Meta(ge=0, description="Segments that the client sent again, SYN included. Replies are not the client's.")
+    ]
+    segments_sent: Annotated[Count | None, Meta(description="All segments that the client sent.")]
+    out_of_order: Annotated[
+        Count | None, Meta(description="Segments that the client received out of order (Linux 5.4 and later).")
+    ]
+    segments_received: Annotated[Count | None, Meta(description="All segments that the client received.")]
+    lossy: Annotated[int, Meta(ge=0, description="Connections with a retransmit or a segment out of order.")]
+    rtts: Annotated[int, Meta(ge=0, description="Samples of the round-trip time.")]
+    rtt_min_ms: Annotated[float | None, Meta(description="Lowest sample of the smoothed round-trip time.")]
+    rtt_p50_ms: Annotated[float | None, Meta(description="Median of the samples.")]
+    rtt_p99_ms: Annotated[float | None, Meta(description="99th percentile of the samples.")]
+    busy_s: Annotated[
+        float | None,
+        Meta(description="Time in which data of the client was not acknowledged yet, added up over the connections."),
+    ]
+    cwnd_limited: Annotated[Share, Meta(description="Share of busy_s with neither of the two limits that follow.")]
+    rwnd_limited: Annotated[Share, Meta(description="Share of busy_s in which the server's receive window was full.")]
+    sndbuf_limited: Annotated[Share, Meta(description="Share of busy_s in which the client's send buffer was full.")]
+    not_conforming: Annotated[
+        TcpBlame | UnsetType, Meta(description="Only where connections are judged, in a run that has a score.")
+    ] = UNSET
+
+
+TcpOrUnset = Annotated[
+    TcpPart | UnsetType,
+    Meta(description="What the kernel of the load machines saw of the TCP connections; missing when it saw none."),
+]
