@@ -21,6 +21,7 @@ from rich.console import Console
 
 from coordinator.kinds.catalog import judges
 from coordinator.output.judged import read_judged
+from coordinator.output.terminal.frame import Frame
 from coordinator.output.terminal.screen import Screen
 from coordinator.output.text import REPORTS
 from coordinator.record.header import KIND_SPEC
@@ -48,7 +49,7 @@ def pictures(path: Path) -> Mapping[str, str]:
     words = list(record.header.environment.command_line[1:])
     if "--out" in words:  # where the record was written says nothing about the run
         del words[words.index("--out") : words.index("--out") + 2]
-    view = Screen(view_of(record.header, list(record.measured)))
+    view = Frame(Screen(view_of(record.header, list(record.measured))))
 
     def report(console: Console) -> None:
         REPORTS[KIND_SPEC](console, shown)

@@ -15,9 +15,13 @@ _.teardown  # distributed: worker plugin
 _.public_key_auth_requested  # asyncssh: client callback
 _.validate_host_public_key  # asyncssh: client callback
 _.no_wrap  # rich: attribute of a text
+_.trust_env  # requests: whether a session heeds the environment, such as proxies
 _.linkname  # tarfile: the target of a symbolic link
+_.connection_made  # asyncio: a connection was accepted
 _.writeable  # numpy: makes the array read-only
 _.trace  # the third argument of __exit__() and __aexit__()
+
+_.tone  # Jinja: the template of a report reads it
 
 # Used by types only.
 _.__call__  # the signature of an output format
@@ -41,6 +45,16 @@ _.garbage  # counters of a probe server, printed at its end
 _.timed_out  # counters of a probe server, printed at its end
 _.unknown_datagrams  # counters of a probe server, printed at its end
 _.seq  # heartbeats: tests check that none is lost
+_.tcp_retransmits  # counter of a network namespace in run.json, by name
+_.tcp_segments_sent  # counter of a network namespace in run.json, by name
+_.tcp_segments_received  # counter of a network namespace in run.json, by name
+_.tcp_syn_retransmits  # counter of a network namespace in run.json, by name
+_.tcp_timeouts  # counter of a network namespace in run.json, by name
+_.tcp_loss_probes  # counter of a network namespace in run.json, by name
+_.tcp_out_of_order  # counter of a network namespace in run.json, by name
+_.tcp_received_twice  # counter of a network namespace in run.json, by name
+_.tcp_receive_drops  # counter of a network namespace in run.json, by name
+_.tcp_aborted_on_timeout  # counter of a network namespace in run.json, by name
 
 # Members of an enumeration that are reached by their value or by unpacking the enumeration.
 _.RANDOM  # the value `random` of --last-ad

@@ -113,10 +113,20 @@ codecs.register_error(READABLE, _readable)
 def accept_all_text() -> None:
     """Let stdout and stderr write any text: the locale, or PYTHONIOENCODING, may have chosen an encoding that lacks
     characters, and a result must not be lost for that.
+
+    A terminal of the locale C gets ASCII.  Python writes UTF-8 there, which a terminal without Unicode cannot show.
     """
+    plain = bool(sys.flags.utf8_mode) and asks_for_ascii(os.environ)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors=READABLE)
+            stream.reconfigure(encoding="ascii" if plain and stream.isatty() else None, errors=READABLE)
+
+
+def asks_for_ascii(environment: Mapping[str, str]) -> bool:
+    """Whether the user chose the locale C, and nothing that asks for UTF-8; without any choice, UTF-8 is assumed."""
+    if environment.get("PYTHONUTF8") or environment.get("PYTHONIOENCODING"):
+        return False
+    return (environment.get("LC_ALL") or environment.get("LANG")) in ("C", "POSIX")
 
 
 @contextlib.contextmanager

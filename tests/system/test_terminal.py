@@ -132,7 +132,8 @@ def titles(screen: list[str]) -> int:
 
 
 def _without_address(screen: list[str]) -> list[str]:
-    return [re.sub(r" +127\.0\.0\.1:\d+", "", line) for line in screen]
+    """The lines as they are on a narrow terminal: without addresses and without charts."""
+    return [re.sub(r"  [ ·▁▂▃▄▅▆▇█]+$", "", re.sub(r" +127\.0\.0\.1:\d+", "", line)) for line in screen]
 
 
 @in_a_terminal

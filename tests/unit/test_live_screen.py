@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console, ConsoleDimensions
 
-from coordinator.output.terminal.live import LiveView, open_view
+from coordinator.output.terminal.live import LiveView
 from coordinator.output.terminal.plain import PlainView, news
 from coordinator.output.terminal.runview import RunView
-from coordinator.output.terminal.screen import MOST_PAGES, PAGE_S, Layout, Screen
+from coordinator.output.terminal.screen import MOST_PAGES, PAGE_S, Layout, Screen, open_view
 from tests.support.views import run_view, starting_view
 
 HIDE, SHOW, CLEAR = "\x1b[?25l", "\x1b[?25h", "\x1b[2J"
@@ -111,11 +111,15 @@ def terminal() -> tuple[Terminal, io.StringIO]:
     return Terminal(file=out, force_terminal=True, color_system=None, _environ={"TERM": "xterm"}), out
 
 
+def live_view(console: Console) -> LiveView[RunView]:
+    return LiveView(console, Screen, PlainView(console, news))
+
+
 def test_the_cursor_is_restored_even_after_ctrl_c() -> None:
     console, out = terminal()
 
     def interrupted() -> None:
-        with LiveView(console, Screen) as live:
+        with live_view(console) as live:
             live.update(run_view())
             raise KeyboardInterrupt
 
@@ -128,7 +132,7 @@ def test_the_cursor_is_restored_even_after_ctrl_c() -> None:
 
 def test_a_new_size_clears_the_screen_and_uses_the_room() -> None:
     console, out = terminal()
-    with LiveView(console, Screen) as live:
+    with live_view(console) as live:
         live.update(run_view())
         assert CLEAR not in out.getvalue()
         assert "127.0.0.1" not in out.getvalue()
@@ -142,7 +146,7 @@ def test_a_new_size_clears_the_screen_and_uses_the_room() -> None:
 def test_an_ascii_terminal_gets_ascii() -> None:
     raw = io.BytesIO()
     console = Terminal(file=io.TextIOWrapper(raw, "ascii"), force_terminal=True, _environ={"TERM": "xterm"})
-    with LiveView(console, Screen) as live:
+    with live_view(console) as live:
         live.update(dataclasses.replace(run_view(), title="x" * 100))
     assert b"####" in raw.getvalue()
     assert b"xx~" in raw.getvalue()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import os
@@ -13,18 +14,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
-from rich.text import Text
 
 from coordinator.kinds.catalog import judges
 from coordinator.output.catalog import FORMATS, write
 from coordinator.output.judged import read_judged
 from coordinator.output.streams import READABLE, escaped, write_document
-from coordinator.output.terminal.live import LiveView
+from coordinator.output.terminal.network_live import open_network_view
 from loadgen.model.http_plan import HttpPlan
 from loadgen.model.http_request import HttpRequest
 from loadgen.model.units import NS_PER_S
 from tests.support import https
 from tests.support.cli import LOADGEN
+from tests.support.networks import progress
 from tests.support.recorded import RECORDS, write_record
 
 ENCODINGS = ("ascii", "latin-1", "cp1252", "koi8-r", "utf-8")
@@ -101,9 +102,8 @@ def test_every_report_fits_an_ascii_stream(name: str, tmp_path: Path) -> None:
 def test_the_live_view_fits_an_ascii_terminal() -> None:
     stream = text_stream("ascii")
     rows = Console(file=stream, force_terminal=True, width=80, height=24)
-    view = LiveView[str](rows, lambda text: Text(text))
-    with view:
-        view.update("ж · 5 µs")
+    with open_network_view(rows) as view:
+        view.update(dataclasses.replace(progress(), title="ж · 5 µs"))
     assert "\\u0436 - 5 us" in written(stream)
 
 

@@ -13,7 +13,8 @@ from rich.console import Console
 from coordinator.kinds.spec.judge import connection_rows, judge
 from coordinator.kinds.tape import LEAST_NS, TapeKind
 from coordinator.output.terminal.build import ViewBuilder
-from coordinator.output.terminal.live import View, open_view
+from coordinator.output.terminal.live import View
+from coordinator.output.terminal.screen import open_view
 from coordinator.run.api import Around, Played
 from coordinator.run.evidence import TapeMeasured
 from coordinator.run.files import document_roots, prepare_files
@@ -29,7 +30,7 @@ from loadgen.schedule.placement import Placement
 from loadgen.verdict.early import BestRest, missed_by_connections
 from loadgen.verdict.result import Check, RunResult
 from workloads.api import Workload
-from workloads.catalog import of_spec
+from workloads.catalog import of_spec, tcp_connections
 
 
 class SpecKind(TapeKind[SpecPlan, RunResult]):
@@ -75,7 +76,7 @@ class SpecKind(TapeKind[SpecPlan, RunResult]):
             server=plan.server,
             address=plan.vm_address,
             base_port=plan.base_port,
-            connections=plan.connections,
+            connections=tcp_connections(plan),
             docroots=document_roots(cache, plan.vms, own=plan.fileset_per_vm),
             app=files.app,
             proof_path=files.proof_path,

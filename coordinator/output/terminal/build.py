@@ -129,6 +129,8 @@ class ViewBuilder:
                 requested=self._requested[at],
                 conforming=conforming[at],
                 errors=self._failures.bad(at),
+                operations=self._failures.answered(at),
+                received_bytes=self._failures.received_bytes(at),
             )
             for at, target in enumerate(self._targets)
         )
@@ -161,6 +163,8 @@ def _row(
     requested: int,
     conforming: int | None,
     errors: int,
+    operations: int,
+    received_bytes: int,
 ) -> TargetRow:
     response = response_of_all(cells)
     return TargetRow(
@@ -173,6 +177,8 @@ def _row(
         p50_ms=Span.of(response.percentile(50)),
         p99_ms=Span.of(response.percentile(99)),
         errors=errors,
+        operations=operations,
+        received_bytes=received_bytes,
     )
 
 

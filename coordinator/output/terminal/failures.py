@@ -1,4 +1,7 @@
-"""Failed operations so far, as live views show them: by target, and of the time that the result will be about."""
+"""Failed operations so far, as live views show them: by target, and of the time that the result will be about.
+
+Also what succeeded since the first interval that was added, for the counters of a running command.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +26,8 @@ class Failures:
         self._bad: Counter[tuple[int, int]] = Counter()
         self._shed: Counter[tuple[int, int]] = Counter()
         self._codes: Counter[tuple[int, int]] = Counter()
+        self._answered: Counter[int] = Counter()
+        self._bytes: Counter[int] = Counter()
         self._shown = _OUTSIDE
 
     def add(self, cells: Mapping[tuple[int, int], Cell]) -> None:
@@ -31,6 +36,8 @@ class Failures:
             shed = int(cell.outcomes[Outcome.SHED])
             self._shed[key] += shed
             self._bad[key] += cell.bad - shed
+            self._answered[key[1]] += cell.ok
+            self._bytes[key[1]] += cell.bytes
             for code, number in codes_of(cell.statuses).items():
                 self._codes[key[0], code] += number
             if key[0] == self._window:
@@ -47,3 +54,11 @@ class Failures:
     def shed(self, target: int) -> int:
         """The operations of a target that were due and shed, because too many waited for a connection."""
         return self._shed[self._shown, target]
+
+    def answered(self, target: int) -> int:
+        """The operations of a target that succeeded, in all intervals that were added."""
+        return self._answered[target]
+
+    def received_bytes(self, target: int) -> int:
+        """The bytes of replies of a target, in all intervals that were added."""
+        return self._bytes[target]

@@ -44,7 +44,7 @@ def few(sentences: Sequence[str]) -> list[str]:
     return [*sentences[:_SENTENCES], f"{len(sentences) - _SENTENCES:,} more; run.json has all"]
 
 
-def some(texts: Sequence[str]) -> str:
-    """The first of these texts, and how many more there are."""
-    more = f" and {len(texts) - _NAMED:,} more" if len(texts) > _NAMED else ""
-    return ", ".join(texts[:_NAMED]) + more
+def some(texts: Sequence[str], most: int = _NAMED) -> str:
+    """The first `most` of these texts, and how many more there are."""
+    more = f" and {len(texts) - most:,} more" if len(texts) > most else ""
+    return ", ".join(texts[:most]) + more

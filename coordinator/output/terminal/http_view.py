@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ class HttpTargetRow:
     """One target, or all.
 
     Rates and times are those of the newest complete interval; errors and shed requests those of the measured window, or
-    of the warm-up before it.
+    of the warm-up before it.  `operations` and `received_bytes` are those of all time so far.
     """
 
     name: str
@@ -36,6 +37,8 @@ class HttpTargetRow:
     max_ms: Span | None
     errors: int
     shed: int
+    operations: int = 0
+    received_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +96,11 @@ class HttpViewBuilder:
         for (_, target), cell in self._newest.cells.items():
             cells[target].append(cell)
         rows = tuple(
-            self._row(target.name, self._shares[at], cells[at], self._failures.bad(at), self._failures.shed(at))
+            dataclasses.replace(
+                self._row(target.name, self._shares[at], cells[at], self._failures.bad(at), self._failures.shed(at)),
+                operations=self._failures.answered(at),
+                received_bytes=self._failures.received_bytes(at),
+            )
             for at, target in enumerate(self._targets)
         )
         everything = [cell for some in cells.values() for cell in some]

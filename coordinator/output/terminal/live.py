@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
+import dataclasses
 from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Generic, Protocol, Self, TypeVar
 
-from rich.console import Console, ConsoleDimensions, RenderableType
+from rich.console import Console
 from rich.live import Live
 
-from coordinator.output.terminal.plain import Line, PlainView, news
-from coordinator.output.terminal.runview import RunView
-from coordinator.output.terminal.screen import Screen
+from coordinator.output.terminal.frame import Frame, LiveScreen
+from coordinator.output.terminal.keys import UNTOUCHED, Controls, Decoder, Key, Window, press
+from coordinator.output.terminal.plain import Line, PlainView
+from coordinator.output.terminal.tty import (
+    Handlers,
+    Keyboard,
+    descriptor_of,
+    in_foreground,
+    stdin_keyboard,
+    takes_output,
+)
 
 T = TypeVar("T")
 Shown = TypeVar("Shown", contravariant=True)
+
+DRAW_S = 0.1
+"""Keys change the screen at most so often, because each drawing takes CPU from the engines on this machine."""
 
 
 class View(Protocol[Shown]):
@@ -35,40 +48,109 @@ class View(Protocol[Shown]):
 class LiveView(Generic[T]):
     """Redraws in place on a terminal, and clears the view when it ends: the report follows.
 
-    `draw` makes a renderable that fits any terminal.
+    `draw` makes a screen of a value and of what the user chose by keys.  Keys are read while this process is in the
+    foreground; in the background, the lines of `aside` are printed instead of the screen.
     """
 
-    def __init__(self, console: Console, draw: Callable[[T], RenderableType]) -> None:
+    def __init__(self, console: Console, draw: Callable[[T, Controls], LiveScreen], aside: View[T]) -> None:
         self._console = console
         self._draw = draw
+        self._aside = aside
         self._live: Live | None = None
         self._size = console.size
+        self._terminal = descriptor_of(console.file)
+        self._controls = UNTOUCHED
+        self._view: T | None = None
+        self._decoder = Decoder()
+        self._keyboard: Keyboard | None = None
+        self._handlers = Handlers(leave=self._stop, back=self._return, resized=self._redraw)
+        self._due: asyncio.TimerHandle | None = None
 
     def __enter__(self) -> Self:
-        self._start()
+        self._handlers.set()
+        if _has_loop():
+            self._keyboard = stdin_keyboard(self._typed)
+        if self._ours():
+            self._start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stop()
+        if self._due is not None:
+            self._due.cancel()
+        self._handlers.unset()
+        try:
+            self._stop()
+        finally:
+            if self._keyboard is not None:
+                self._keyboard.close()
+                self._keyboard = None
 
     def update(self, view: T) -> None:
         """Draw `view` at the terminal's present size."""
-        size = self._console.size
-        if size != self._size:
-            self._begin_anew(size)
-        if self._live is not None:
-            self._live.update(self._draw(view), refresh=True)
+        self._view = view
+        if Key.ESCAPE in self._decoder.idle():
+            self._controls = press(self._controls, Key.ESCAPE, self._window())
+        self._redraw()
 
-    def _begin_anew(self, size: ConsoleDimensions) -> None:
+    def _ours(self) -> bool:
+        """Whether the terminal is ours to draw on; one that nobody controls is."""
+        return self._terminal is None or in_foreground(self._terminal) is not False
+
+    def _redraw(self) -> None:
+        """Draw the newest value; in the background, pass it on."""
+        if not self._ours():
+            if self._live is not None:  # this process went into the background without a signal
+                self._stop()
+            if self._view is not None:
+                self._aside.update(self._view)
+            return
+        if self._terminal is not None and not takes_output(self._terminal):
+            return  # a later one is drawn
+        size = self._console.size
+        if self._live is None:
+            self._start()
+        elif size != self._size:
+            self._begin_anew()
+        if self._live is not None and self._view is not None:
+            controls = dataclasses.replace(self._controls, keys=self._keyboard is not None and self._keyboard.taken)
+            self._live.update(Frame(self._draw(self._view, controls), controls), refresh=True)
+
+    def _typed(self, data: bytes) -> None:
+        """Act on keys at once, or soon after the last drawing."""
+        for key in self._decoder.feed(data):
+            self._controls = press(self._controls, key, self._window())
+        if self._due is None:
+            self._redraw()
+            self._due = asyncio.get_running_loop().call_later(DRAW_S, self._draw_due, self._controls)
+
+    def _draw_due(self, drawn: Controls) -> None:
+        self._due = None
+        if self._controls != drawn:
+            self._redraw()
+
+    def _window(self) -> Window:
+        if self._view is None:
+            return Window()
+        return self._draw(self._view, self._controls).window(*self._console.size)
+
+    def _return(self) -> None:
+        """Begin anew: another process may have drawn, and set the terminal, in the meantime."""
+        if self._live is not None:
+            self._stop()
+        self._redraw()
+
+    def _begin_anew(self) -> None:
         # A terminal that became narrower has wrapped the old lines: where they begin now is not known.
         self._stop()
         self._console.clear()
-        self._size = size
         self._start()
 
     def _start(self) -> None:
+        self._size = self._console.size
+        if self._keyboard is not None:
+            self._keyboard.take()
         # stdout is not redirected: it carries the result, and may be a pipe.
         self._live = Live(
             console=self._console,
@@ -80,21 +162,32 @@ class LiveView(Generic[T]):
         self._live.start()
 
     def _stop(self) -> None:
-        if self._live is not None:
-            self._live.stop()
+        """Clear the screen's lines, show the cursor, and give the terminal's settings back."""
+        try:
+            if self._live is not None:
+                self._live.stop()
+        finally:
             self._live = None
+            if self._keyboard is not None:
+                self._keyboard.give_back()
 
 
-def open_view(console: Console) -> View[RunView]:
-    """The view of a spec run that fits the console."""
-    return choose_view(console, Screen, news)
+def _has_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
-def choose_view(console: Console, draw: Callable[[T], RenderableType], tell: Callable[[T], Iterable[Line]]) -> View[T]:
+def choose_view(
+    console: Console, draw: Callable[[T, Controls], LiveScreen], tell: Callable[[T], Iterable[Line]]
+) -> View[T]:
     """The live screen where the terminal can move its cursor, plain lines everywhere else.
 
     `draw` makes the screen, `tell` the lines.
     """
+    plain = PlainView(console, tell)
     if console.is_terminal and not console.is_dumb_terminal:
-        return LiveView(console, draw)
-    return PlainView(console, tell)
+        return LiveView(console, draw, plain)
+    return plain

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rich.cells import cell_len
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import Console
 from rich.text import Text
 
 from coordinator.output.terminal import format as fmt
+from coordinator.output.terminal.frame import cut_line, progress_line
+from coordinator.output.terminal.keys import UNTOUCHED, Controls, Order, Window, window
 from coordinator.output.terminal.live import View, choose_view
 from coordinator.output.terminal.plain import Line, notice_lines
 from coordinator.output.terminal.progress import Progress
-from coordinator.output.terminal.screen import cut_line, progress_line
 from loadgen.measure.throughput import Tick
 from loadgen.model.probe import Kind
 from loadgen.model.units import NS_PER_MS, NS_PER_S
@@ -40,7 +42,7 @@ def network_news(view: Progress) -> Iterator[Line]:
         return
     tick = view.ticks[-1]
     streams = view.kind is Kind.STREAM
-    pace = f"Mbit/s={_mbit_per_s(tick):.1f}" if streams else f"transactions/s={_per_s(tick):.0f}"
+    pace = f"Mbit/s={rate_of(tick):.1f}" if streams else f"transactions/s={per_s_of(tick):.0f}"
     parts = [where, *(["omitted"] if tick.omitted else []), pace]
     parts += [f"retransmits={tick.retransmits}"] if tick.retransmits >= 0 else []
     parts += [f"rtt_ms={tick.rtt_ns / NS_PER_MS:.2f}"] if tick.rtt_ns >= 0 else []
@@ -50,30 +52,63 @@ def network_news(view: Progress) -> Iterator[Line]:
 
 @dataclass(frozen=True, slots=True)
 class NetworkScreen:
-    """The live screen as a rich renderable, which measures the terminal each time it is drawn."""
+    """The live screen: the running test, and a list of those that are finished."""
 
     view: Progress
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        yield Text("\n", no_wrap=True).join(
-            self.lines(options.max_width, options.size.height, ascii_only=options.ascii_only)
-        )
+    controls: Controls = UNTOUCHED
 
     def lines(self, width: int, height: int, *, ascii_only: bool) -> list[Text]:
         """The screen: at most `height - 1` lines of at most `width` cells."""
         view = self.view
-        notices = [Text(f"! {notice}", "yellow") for notice in view.notices[-_MAX_NOTICES:]]
-        if height < 12:
-            notices = notices[-1:]
         where = f"test {view.step}/{view.steps}  {view.label}" if view.step else view.label
         share = view.elapsed_s / view.total_s if view.total_s else 0.0
         remaining_s = max(0.0, view.total_s - view.elapsed_s)
         lines = [Text(view.title, "bold"), progress_line(where, share, remaining_s, width, ascii_only)]
-        blank = [Text()] if height >= 16 else []
+        blank = [Text()] * _blank(height)
         lines += [*blank, *self._now(width, ascii_only), *blank]
-        free = height - 1 - len(lines) - len(notices)
-        lines += [*_finished(view.finished, width, free), *notices]
+        lines += [*self._finished(width, height), *self._notices(height)]
         return [cut_line(line, width, ascii_only) for line in lines[: max(1, height - 1)]]
+
+    def window(self, width: int, height: int) -> Window:
+        """The finished tests that are shown: by itself, the screen shows the newest."""
+        _, _, columns = self._widths(width)
+        total = len(self.view.finished)
+        rows = max(0, min(self._free(height) - 1, -(-total // columns))) * columns
+        rows = min(rows, total)
+        return window(total, rows, self.controls, Window(first=total - rows, rows=rows, total=total))
+
+    def _notices(self, height: int) -> list[Text]:
+        notices = [Text(f"! {notice}", "yellow") for notice in self.view.notices[-_MAX_NOTICES:]]
+        return notices[-1:] if height < 12 else notices
+
+    def _free(self, height: int) -> int:
+        """The lines that are left for the finished tests and their heading."""
+        return height - 1 - 4 - 2 * _blank(height) - len(self._notices(height))
+
+    def _widths(self, width: int) -> tuple[int, int, int]:
+        """The widths of the names and of the rates of finished tests, and the number of columns that fit."""
+        names = max((cell_len(label) for label, _ in self.view.finished), default=0)
+        rates = max((len(_shown(rate)) for _, rate in self.view.finished), default=0)
+        return names, rates, max(1, (width - 1 + len(_GAP)) // (names + 2 + rates + len(_GAP)))
+
+    def _finished(self, width: int, height: int) -> list[Text]:
+        """The finished tests that are shown, in columns from top to bottom."""
+        names, rates, columns = self._widths(width)
+        shown, finished = self.window(width, height), list(self.view.finished)
+        if not shown.rows:
+            return []
+        if shown.order is Order.WORST:
+            finished.sort(key=lambda test: test[1] if test[1] >= 0 else math.inf)
+        cells = [
+            f"{fmt.pad(label, names)}  {_shown(rate):>{rates}}"
+            for label, rate in finished[shown.first : shown.first + shown.rows]
+        ]
+        which = "" if shown.whole and shown.order is Order.GIVEN else f": {shown.words('tests')}"
+        lines = -(-len(cells) // columns)
+        return [
+            Text(f" Mbit/s of finished tests{which}", "dim bold"),
+            *(Text(" " + _GAP.join(cells[line::lines])) for line in range(lines)),
+        ]
 
     def _now(self, width: int, ascii_only: bool) -> list[Text]:
         """The running test: its newest tick in numbers, and all ticks as a sparkline."""
@@ -81,7 +116,7 @@ class NetworkScreen:
             return [Text(), Text()]  # empty lines, so that the lines below do not move
         tick = self.view.ticks[-1]
         streams = self.view.kind is Kind.STREAM
-        pace = fmt.rate(_mbit_per_s(tick)) if streams else fmt.count(round(_per_s(tick)))
+        pace = fmt.rate(rate_of(tick)) if streams else fmt.count(round(per_s_of(tick)))
         words = [f"{pace} {'Mbit/s' if streams else 'transactions/s'}"]
         if streams and tick.sent_bytes and tick.received_bytes:
             sent, received = (_rate(size, tick) for size in (tick.sent_bytes, tick.received_bytes))
@@ -91,38 +126,28 @@ class NetworkScreen:
         words += [f"RTT {fmt.millis(tick.rtt_ns / NS_PER_MS)} ms"] if tick.rtt_ns >= 0 else []
         words += [f"cwnd {tick.cwnd_bytes / 1024:,.0f}K"] if tick.cwnd_bytes >= 0 else []
         words += [f"lost {fmt.count(tick.lost)} of {fmt.count(tick.packets)}"] if tick.lost >= 0 else []
-        rates = [_mbit_per_s(one) for one in self.view.ticks[-max(1, width - 1) :]]
+        rates = [rate_of(one) for one in self.view.ticks[-max(1, width - 1) :]]
         return [
             Text.assemble((f" {words[0]}", "bold"), _GAP if words[1:] else "", _GAP.join(words[1:])),
             Text(f" {fmt.sparkline(rates, ascii_only=ascii_only)}", "green"),
         ]
 
 
-def _finished(finished: Sequence[tuple[str, float]], width: int, free: int) -> list[Text]:
-    """The newest finished tests, in columns from top to bottom, in at most `free` lines."""
-    if not finished or free < 2:
-        return []
-    names = max(cell_len(label) for label, _ in finished)
-    rates = max(len(_shown(rate)) for _, rate in finished)
-    columns = max(1, (width - 1 + len(_GAP)) // (names + 2 + rates + len(_GAP)))
-    rows = min(free - 1, -(-len(finished) // columns))
-    shown = finished[-rows * columns :]
-    left_out = len(finished) - len(shown)
-    earlier = f" ({fmt.count(left_out)} earlier ones are not shown)" if left_out else ""
-    cells = [f"{fmt.pad(label, names)}  {_shown(rate):>{rates}}" for label, rate in shown]
-    lines = [Text(f" Mbit/s of finished tests{earlier}", "dim bold")]
-    return lines + [Text(" " + _GAP.join(cells[row::rows])) for row in range(rows)]
+def _blank(height: int) -> int:
+    """The number of empty lines between parts."""
+    return int(height >= 16)
 
 
 def _shown(mbit_per_s: float) -> str:
     return fmt.NOTHING if mbit_per_s < 0 else fmt.rate(mbit_per_s)
 
 
-def _mbit_per_s(tick: Tick) -> float:
+def rate_of(tick: Tick) -> float:
+    """Mbit/s of an interval, both directions together."""
     return _rate(tick.sent_bytes + tick.received_bytes, tick)
 
 
-def _per_s(tick: Tick) -> float:
+def per_s_of(tick: Tick) -> float:
     """Transactions per second; each is one byte there and one byte back."""
     return _rate(tick.received_bytes, tick) * 1e6 / 8
 

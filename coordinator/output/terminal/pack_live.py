@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import Console
 from rich.text import Text
 
 from coordinator.output.terminal import format as fmt
+from coordinator.output.terminal.frame import cut_line
+from coordinator.output.terminal.keys import UNTOUCHED, Controls, Window
 from coordinator.output.terminal.live import View, choose_view
 from coordinator.output.terminal.plain import Line, notice_lines
-from coordinator.output.terminal.screen import cut_line
 
 _BAR = 40
 
@@ -47,14 +48,10 @@ def pack_news(view: PackProgress) -> Iterator[Line]:
 
 @dataclass(frozen=True, slots=True)
 class PackScreen:
-    """The live screen as a rich renderable, which measures the terminal each time it is drawn."""
+    """The live screen."""
 
     view: PackProgress
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        yield Text("\n", no_wrap=True).join(
-            self.lines(options.max_width, options.size.height, ascii_only=options.ascii_only)
-        )
+    controls: Controls = UNTOUCHED
 
     def lines(self, width: int, height: int, *, ascii_only: bool) -> list[Text]:
         """The screen: at most `height - 1` lines of at most `width` cells."""
@@ -69,6 +66,10 @@ class PackScreen:
             lines.append(Text(f" PSS of all VMs: {_gib(view.pss_bytes)}", "dim"))
         lines += [Text(f"! {notice}", "yellow") for notice in view.notices]
         return [cut_line(line, width, ascii_only) for line in lines[: max(1, height - 1)]]
+
+    def window(self, width: int, height: int) -> Window:
+        """No rows: there is no list."""
+        return Window()
 
 
 def _gib(size_bytes: int) -> str:

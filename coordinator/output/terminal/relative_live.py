@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import Console
 from rich.text import Text
 
 from coordinator.output.terminal import format as fmt
+from coordinator.output.terminal.frame import cut_line
+from coordinator.output.terminal.keys import UNTOUCHED, Controls, Order, Window
+from coordinator.output.terminal.listing import list_lines, list_window
 from coordinator.output.terminal.live import View, choose_view
 from coordinator.output.terminal.plain import Line
-from coordinator.output.terminal.screen import cut_line
 from loadgen.measure.trials import Trial
 from loadgen.model.units import NS_PER_S
 
 _BAR = 40
+_OTHERS = 3
+"""The lines above and below the list."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +54,7 @@ def relative_news(view: RelativeProgress) -> Iterator[Line]:
 
 def say_trial(trial: Trial) -> str:
     """The wall time of a trial, the longest of its VMs, and the mean of its first number."""
-    words = [f"wall={max(copy.wall_ns for copy in trial.copies) / NS_PER_S:.2f}s"]
+    words = [f"wall={_wall_ns(trial) / NS_PER_S:.2f}s"]
     first = trial.copies[0].numbers
     if first and len(first) == 1:
         values = [number.value for copy in trial.copies for number in copy.numbers if number.name == first[0].name]
@@ -60,14 +64,10 @@ def say_trial(trial: Trial) -> str:
 
 @dataclass(frozen=True, slots=True)
 class RelativeScreen:
-    """The live screen as a rich renderable, which measures the terminal each time it is drawn."""
+    """The live screen."""
 
     view: RelativeProgress
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        yield Text("\n", no_wrap=True).join(
-            self.lines(options.max_width, options.size.height, ascii_only=options.ascii_only)
-        )
+    controls: Controls = UNTOUCHED
 
     def lines(self, width: int, height: int, *, ascii_only: bool) -> list[Text]:
         """The screen: at most `height - 1` lines of at most `width` cells."""
@@ -75,10 +75,21 @@ class RelativeScreen:
         trials = len(view.environments)
         share = ((view.round - 1) * trials + len(view.done)) / (view.rounds * trials)
         vms = f" in {fmt.count(view.vms)} VMs at once" if view.vms > 1 else ""
+        shown = self.window(width, height)
+        done = sorted(view.done, key=_wall_ns, reverse=True) if shown.order is Order.WORST else view.done
+        rows = [Text(f" {trial.environment}: {say_trial(trial)}", "dim") for trial in done]
         lines = [
             Text(f"loadgen relative  round {view.round} of {view.rounds}{vms}", "bold"),
             Text(fmt.bar(share, min(_BAR, width), ascii_only=ascii_only), "green"),
-            *(Text(f" {trial.environment}: {say_trial(trial)}", "dim") for trial in view.done),
+            *list_lines(rows, shown, "trials"),
             Text(f" {view.environment}: {view.doing}", "cyan"),
         ]
         return [cut_line(line, width, ascii_only) for line in lines[: max(1, height - 1)]]
+
+    def window(self, width: int, height: int) -> Window:
+        """The trials of this round that are shown."""
+        return list_window(len(self.view.done), height - 1 - _OTHERS, self.controls)
+
+
+def _wall_ns(trial: Trial) -> int:
+    return max(copy.wall_ns for copy in trial.copies)

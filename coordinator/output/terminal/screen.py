@@ -4,7 +4,7 @@ Rules: every line fits the width; all lines fit the height less one, so that the
 the only sign: a VM with problems is marked by `!`.
 
 When there are more VMs than lines, the rows are paged by the clock of the run, and one line names the VMs with problems
-on whichever page they are.
+on whichever page they are, the worst first.  Keys choose other rows, or another order (:mod:`.keys`).
 """
 
 from __future__ import annotations
@@ -13,14 +13,20 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from rich.cells import cell_len
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import Console
 from rich.text import Text
 
 from coordinator.output.terminal import format as fmt
 from coordinator.output.terminal.folding import some
+from coordinator.output.terminal.frame import cut_line, progress_line
 from coordinator.output.terminal.intervals import live_millis
+from coordinator.output.terminal.keys import UNTOUCHED, Controls, Order, Window, window
+from coordinator.output.terminal.live import View, choose_view
+from coordinator.output.terminal.live_engines import engine_lines
 from coordinator.output.terminal.machines import machine_lines
-from coordinator.output.terminal.runview import EngineRow, RunView, TargetRow
+from coordinator.output.terminal.plain import news
+from coordinator.output.terminal.runview import RunView, TargetRow
+from coordinator.output.terminal.trend import LEAST_CELLS, Trend, cells_in
 
 PAGE_S = 4
 """The time for which a page of VMs is shown: long enough to read sixteen rows."""
@@ -87,14 +93,11 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class Screen:
-    """The live screen as a rich renderable, which measures the terminal each time it is drawn."""
+    """The live screen.  `trend` has the operations per second of the last minute, of each VM and then of all."""
 
     view: RunView
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        yield Text("\n", no_wrap=True).join(
-            self.lines(options.max_width, options.size.height, ascii_only=options.ascii_only)
-        )
+    controls: Controls = UNTOUCHED
+    trend: Trend | None = None
 
     def lines(self, width: int, height: int, *, ascii_only: bool) -> list[Text]:
         """The screen: at most `height - 1` lines of at most `width` cells."""
@@ -103,7 +106,7 @@ class Screen:
         lines = [self._title(), self._progress(width, ascii_only), *blank]
         lines += self._table(layout, width, ascii_only)
         if layout.pages != 1:
-            lines.append(self._paging(layout))
+            lines.append(self._paging(layout, width))
         below = (
             machine_lines(view.machines, layout.engine_lines, ascii_only=ascii_only)
             if view.machines
@@ -114,6 +117,14 @@ class Screen:
             Text(f"! {notice}", "yellow") for notice in view.notices[-layout.notice_lines :][: layout.notice_lines]
         ]
         return [cut_line(line, width, ascii_only) for line in lines[: max(1, height - 1)]]
+
+    def window(self, width: int, height: int) -> Window:
+        """The VMs that are shown."""
+        return self._window(Layout.fit(self.view, height))
+
+    def _window(self, layout: Layout) -> Window:
+        total = len(self.view.targets)
+        return window(total, layout.rows, self.controls, turn_pages(total, layout.rows, self.view.elapsed_s))
 
     def _title(self) -> Text:
         return Text(self.view.title, "bold")
@@ -129,7 +140,7 @@ class Screen:
 
     def _table(self, layout: Layout, width: int, ascii_only: bool) -> Iterator[Text]:
         view = self.view
-        columns, name_width = _choose(width, [*view.targets, view.totals])
+        columns, name_width, chart = _choose(width, [*view.targets, view.totals], charts=self.trend is not None)
 
         def cells(mark: str, name: str, values: Sequence[str]) -> str:
             padded = [
@@ -137,39 +148,80 @@ class Screen:
             ]
             return _GAP.join([mark + fmt.pad(name, name_width - 1, ascii_only=ascii_only), *padded])
 
-        yield Text(cells(" ", "VM", [c.title for c in columns]), "dim bold")
-        for row in self._page(layout):
-            style = "red" if row.errors else "yellow" if row.failing else ""
-            yield Text(cells("!" if row.failing else " ", row.name, [c.cell(row) for c in columns]), style)
-        total = view.totals
-        yield Text(cells("!" if total.failing else " ", total.name, [c.cell(total) for c in columns]), "bold")
+        def line(row: TargetRow, at: int, style: str) -> Text:
+            found = Text(cells("!" if row.failing else " ", row.name, [c.cell(row) for c in columns]), style)
+            if self.trend and chart:
+                found.append(_GAP + self.trend.line(at, chart, ascii_only=ascii_only), "not bold")
+            return found
 
-    def _page(self, layout: Layout) -> Sequence[TargetRow]:
-        if layout.rows == 0:
-            return ()
-        if layout.pages > MOST_PAGES:
-            return sorted(self.view.targets, key=_badness, reverse=True)[: layout.rows]
-        first = self._page_number(layout) * layout.rows
-        return self.view.targets[first : first + layout.rows]
+        heading = cells(" ", "VM", [c.title for c in columns])
+        yield Text(heading + (_GAP + fmt.pad(chart_title("ops/s", chart), chart) if chart else ""), "dim bold")
+        for at, row in self._page(layout):
+            yield line(row, at, "red" if row.errors else "yellow" if row.failing else "")
+        yield line(view.totals, len(view.targets), "bold")
 
-    def _page_number(self, layout: Layout) -> int:
-        return int(self.view.elapsed_s // PAGE_S) % layout.pages
+    def _page(self, layout: Layout) -> Sequence[tuple[int, TargetRow]]:
+        """The rows that are shown, each with its number."""
+        shown = self._window(layout)
+        rows: Sequence[tuple[int, TargetRow]] = list(enumerate(self.view.targets))
+        if shown.order is Order.WORST:
+            rows = sorted(rows, key=lambda row: _badness(row[1]), reverse=True)
+        return rows[shown.first : shown.first + shown.rows]
 
-    def _paging(self, layout: Layout) -> Text:
-        view, targets = self.view, len(self.view.targets)
-        if layout.rows == 0:
-            shown = f"{targets} VMs, too many for this terminal"
-        elif layout.pages > MOST_PAGES:
-            shown = f"the worst {layout.rows} of {targets} VMs"
-        else:
-            first = self._page_number(layout) * layout.rows
-            shown = f"VMs {first + 1}-{min(first + layout.rows, targets)} of {targets}"
-        line = Text(f" {shown}", "dim")
-        if view.failing:
-            names = some([row.name for row in view.failing])
-            problems = f"{len(view.failing)} VM{'s' * (len(view.failing) != 1)} with problems"
-            line.append(f"   ! {problems}: {names}", "yellow not dim")
+    def _paging(self, layout: Layout, width: int) -> Text:
+        total = len(self.view.targets)
+        shown = f"{total:,} VMs, too many for this terminal"
+        if layout.rows:
+            shown = self._window(layout).words("VMs")
+        worst = [row.name for row in sorted(self.view.failing, key=_badness, reverse=True)]
+        return paging_line(shown, worst, "VM", width)
+
+
+class Screens:
+    """Makes the screens of one run, and keeps the last minute of each VM."""
+
+    def __init__(self) -> None:
+        self._trend = Trend()
+
+    def __call__(self, view: RunView, controls: Controls) -> Screen:
+        """The screen of `view`."""
+        if view.interval >= 0:
+            self._trend.add(view.interval, [row.ops_per_s for row in (*view.targets, view.totals)])
+        return Screen(view, controls, self._trend)
+
+
+def open_view(console: Console) -> View[RunView]:
+    """The view of a spec run that fits the console."""
+    return choose_view(console, Screens(), news)
+
+
+def turn_pages(total: int, rows: int, elapsed_s: float) -> Window:
+    """The rows that a view chooses by itself: pages are turned by the clock; of too many pages the worst is shown."""
+    pages = -(-total // rows) if rows else 0
+    if pages > MOST_PAGES:
+        return Window(rows=rows, total=total, order=Order.WORST)
+    first = int(elapsed_s // PAGE_S) % pages * rows if pages else 0
+    return Window(first=first, rows=min(rows, total - first), total=total)
+
+
+def paging_line(shown: str, worst: Sequence[str], what: str, width: int) -> Text:
+    """Which rows are shown, and the names of those with problems, the worst first; shorter on a narrow terminal."""
+    line = Text(f" {shown}", "dim")
+    if not worst:
         return line
+    number = f"{len(worst):,}"
+    forms = (f"   ! {number} {what}{'s' * (len(worst) != 1)} with problems: ", f"  ! {number}: ")
+    said = [form + some(worst, most) for form in forms for most in (6, 4, 2, 1)]
+    for one in said:
+        if line.cell_len + cell_len(one) <= width:
+            return line.append(one, "yellow not dim")
+    return Text.assemble((f" ! {number}: {worst[0]}", "yellow"), (f" {shown}", "dim"))  # the end may be cut off
+
+
+def chart_title(what: str, cells: int) -> str:
+    """The title of a column of charts, at most `cells` wide."""
+    long = f"{what}, last 60 s"
+    return long if len(long) <= cells else "last 60 s"
 
 
 def _badness(row: TargetRow) -> tuple[int, int, float]:
@@ -178,8 +230,8 @@ def _badness(row: TargetRow) -> tuple[int, int, float]:
     return short, row.errors, -1.0 if row.p99_ms is None else row.p99_ms.low
 
 
-def _choose(width: int, rows: Sequence[TargetRow]) -> tuple[list[_Column], int]:
-    """The columns that fit, and the width of the name including its mark."""
+def _choose(width: int, rows: Sequence[TargetRow], *, charts: bool) -> tuple[list[_Column], int, int]:
+    """The columns that fit, the width of the name including its mark, and the cells of a chart (0: none)."""
     longest = max(cell_len(row.name) for row in rows) + 1
     wanted = min(_NAME_MAX, max(_NAME_MIN, longest))
     columns = list(_COLUMNS)
@@ -187,55 +239,12 @@ def _choose(width: int, rows: Sequence[TargetRow]) -> tuple[list[_Column], int]:
     def room(name: int) -> int:
         return width - name - sum(c.width + len(_GAP) for c in columns)
 
-    # The address is left out before a name is cut.  Every other column is worth more than a whole name.
-    while columns and room(wanted if columns[0] is _COLUMNS[0] else min(wanted, 14)) < 0:
+    # The address is left out before a name is cut, and before the chart.  Every other column is worth more than a chart
+    # and a whole name.
+    least = LEAST_CELLS + len(_GAP) if charts else 0
+    while columns and room(wanted if columns[0] is _COLUMNS[0] else min(wanted, 14)) < (
+        least if columns[0] is _COLUMNS[0] else 0
+    ):
         columns.remove(max(columns, key=lambda c: c.keep))
     name = min(wanted, wanted + room(wanted)) if columns else min(wanted, width)
-    return columns, max(1, name)
-
-
-def engine_lines(engines: Sequence[EngineRow], lines: int) -> list[Text]:
-    """One line per engine where there is room, otherwise one line with the worst numbers of all."""
-    if not lines:
-        return []
-    if lines == len(engines):
-        return [_engine_line(row.worker, row) for row in engines]
-    late = [row.lateness_p99_ms for row in engines if row.lateness_p99_ms is not None]
-    waits = [row.runqueue_share for row in engines if row.runqueue_share is not None]
-    worst = EngineRow(
-        worker="",
-        connections=sum(row.connections for row in engines),
-        cpu_share=max(row.cpu_share for row in engines),
-        runqueue_share=max(waits, default=None),
-        lateness_p99_ms=max(late, default=None),
-    )
-    return [_engine_line(f"{len(engines)} engines, worst:", worst)]
-
-
-def _engine_line(name: str, row: EngineRow) -> Text:
-    waits = "" if row.runqueue_share is None else f"  run queue {fmt.percent(row.runqueue_share)}%"
-    return Text(
-        f" {name}  {fmt.count(row.connections)} active  CPU {row.cpu_share:.0%}{waits}"
-        f"  late p99 {fmt.millis(row.lateness_p99_ms)} ms",
-        "dim",
-    )
-
-
-def progress_line(where: str, share: float, remaining_s: float, width: int, ascii_only: bool) -> Text:
-    """The progress of a run: words, a bar where there is room for one, and the remaining time."""
-    left = f"{int(min(1.0, share) * 100):3d}%  {fmt.clock(remaining_s)} left"
-    room = width - len(left) - 3
-    # The words are padded, so that the bar does not move when they change.
-    words = fmt.pad(where, min(36, room) if width >= 72 else min(cell_len(where), room), ascii_only=ascii_only)
-    length = min(60, room - cell_len(words))
-    drawn = fmt.bar(share, length, ascii_only=ascii_only) if length >= 4 else ""
-    return Text.assemble((words, "cyan"), " ", (drawn, "green"), " ", left)
-
-
-def cut_line(line: Text, width: int, ascii_only: bool) -> Text:
-    """The line in at most `width` cells, never wrapped; a line that is too long is cut and ends with a mark."""
-    line.no_wrap = True
-    if line.cell_len > width:
-        line.truncate(max(0, width - 1))
-        line.append("~" if ascii_only else "…")
-    return line
+    return columns, max(1, name), cells_in(room(wanted) - len(_GAP)) if charts and columns else 0
