@@ -10,7 +10,7 @@ COMPILED := $(filter-out %/_core.c,$(wildcard loadgen/engine/compiled/*.[ch])) l
 # System tests that may run at the same time as others, because they do not depend on how fast the machine is.
 UNHURRIED := $(addprefix tests/system/test_,proxy.py proxy_flows.py proxy_host.py iperf3_peers.py iperf_cli.py local_vms.py package.py serve.py specweb_fileset_kill.py \
 	fleet_run.py fleet_faults.py fleet_ends.py fleet_peers.py ssh_hosts.py ssh_worker.py operator_tools.py spec_edges.py spec_killed.py resume.py \
-	relative.py browser.py site.py startup.py terminal.py vms_under_qemu.py)
+	relative.py browser.py report_browser.py site.py startup.py terminal.py vms_under_qemu.py)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-fast test-pythons coverage lint format picture golden schema vendor docs lock wheel bench bench-engine bench-fleet \

@@ -15,9 +15,13 @@ _.teardown  # distributed: worker plugin
 _.public_key_auth_requested  # asyncssh: client callback
 _.validate_host_public_key  # asyncssh: client callback
 _.no_wrap  # rich: attribute of a text
+_.trust_env  # requests: whether a session heeds the environment, such as proxies
 _.linkname  # tarfile: the target of a symbolic link
+_.connection_made  # asyncio: a connection was accepted
 _.writeable  # numpy: makes the array read-only
 _.trace  # the third argument of __exit__() and __aexit__()
+
+_.tone  # Jinja: the template of a report reads it
 
 # Used by types only.
 _.__call__  # the signature of an output format

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from coordinator.cli.html_option import html_option
 from coordinator.cli.options import FILE, Parsed
 from coordinator.cli.panels import command, option
 from coordinator.cli.repeat_options import MAX_REPEATS
+from coordinator.cli.watch_options import watch_options
+from coordinator.output.web.watch import Watch
 from loadgen.model.errors import PlanError
 
 if TYPE_CHECKING:
@@ -104,6 +107,8 @@ def _parse_fields(text: str) -> tuple[str, ...]:
     help="Format of the output.",
 )
 @option("--json", "as_json", is_flag=True, panel=_RESULT, help="Short form of --format json.")
+@watch_options
+@html_option
 def compare(
     records: tuple[Path, ...],
     allow: tuple[tuple[str, ...], ...],
@@ -114,6 +119,8 @@ def compare(
     out: Path | None,
     form: str,
     as_json: bool,
+    watch: Watch,
+    html: Path | None,
 ) -> int:
     """Compare runs: is one group better or worse than the first one, and by how much?
 
@@ -125,12 +132,21 @@ def compare(
 
     as_json = as_json or form == "json"
     if interleave:
-        return _in_turns(records, allow, limits, plan_files, repeats or _ROUNDS, out=out, as_json=as_json)
-    if plan_files or repeats or out:
-        raise PlanError("--plan, --repeats and --out need --interleave", hint="records are compared without them")
+        return _in_turns(
+            records, allow, limits, plan_files, repeats or _ROUNDS, watch, out=out, as_json=as_json, html=html
+        )
+    if plan_files or repeats or out or watch.given:
+        raise PlanError(
+            "--plan, --repeats, --out, --web, --metrics and --otlp need --interleave",
+            hint="records are compared without them",
+        )
     found = _compared(records, tuple(field for fields in allow for field in fields), limits)
     with printing():
         _write(found, as_json=as_json)
+    if html is not None:
+        from coordinator.output.html.files import write_report
+
+        write_report(html, (), found)
     return int(found.exit_code)
 
 
@@ -140,9 +156,11 @@ def _in_turns(
     limits: tuple[Limit, ...],
     plan_files: tuple[Path, ...],
     rounds: int,
+    watch: Watch,
     *,
     out: Path | None,
     as_json: bool,
+    html: Path | None,
 ) -> int:
     from coordinator.cli.fleet_options import check_installed, engines_here
     from coordinator.cli.plan_files import read_plans
@@ -175,21 +193,16 @@ def _in_turns(
             f"--fail-if-worse needs intervals, and {rounds} rounds give none",
             hint=f"set --repeats to {FEWEST_ROUNDS} or more",
         )
-    return play(experiment, fleet=choice, out=out, as_json=as_json, engines=engines_here(choice, plans[0].engines))
+    engines = engines_here(choice, plans[0].engines)
+
+    return play(experiment, fleet=choice, out=out, as_json=as_json, html=html, engines=engines, watch=watch)
 
 
 def _compared(records: tuple[Path, ...], allow: tuple[str, ...], limits: tuple[Limit, ...]) -> Comparison:
     from coordinator.kinds.catalog import judges
-    from coordinator.output.groups import differences, read_groups
-    from loadgen.verdict.compare import compare as compare_groups
+    from coordinator.output.groups import compare_records
 
-    if len(records) < 2:
-        raise PlanError(
-            "a comparison needs two records or more", hint="for example: loadgen compare runs/before runs/after"
-        )
-    groups = read_groups(records, judges())
-    plans, environments = differences(groups, allow)
-    found = compare_groups([one.group for one in groups], limits=limits, plans=plans, environments=environments)
+    found = compare_records(records, judges(), allow=allow, limits=limits)
     check_limits(limits, found)
     return found
 

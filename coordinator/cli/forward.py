@@ -14,6 +14,8 @@ from coordinator.cli.options import DURATION, RATE, WINDOWS, Parsed, parse_count
 from coordinator.cli.panels import command, option
 from coordinator.cli.plan_options import Start, plan_options, show_plan, start_from
 from coordinator.cli.playing import play
+from coordinator.cli.watch_options import watch_options
+from coordinator.output.web.watch import Watch
 from coordinator.starting import end_in_order
 from loadgen.model.address import format_address, parse_address
 from loadgen.model.errors import PlanError
@@ -36,7 +38,20 @@ class Role(enum.Enum):
     SINK = "sink"
 
 
-_RUNS = ("windows", "modes", "flows", "duration", "omit", "repeats", "at_least", "out", "json")
+_RUNS = (
+    "windows",
+    "modes",
+    "flows",
+    "duration",
+    "omit",
+    "repeats",
+    "at_least",
+    "out",
+    "json",
+    "web",
+    "metrics",
+    "otlp",
+)
 _PLANS = ("plan", "replay", "print_plan")
 _TAKES = {
     None: ("lab", "proxy", "sink", *_RUNS, *_PLANS),
@@ -142,6 +157,7 @@ def _choices(allowed: tuple[E, ...]) -> Callable[[str], tuple[E, ...]]:
     panel=_RESULT,
     help="Rate that splice and copy must reach with one flow and every window, in bit/s; otherwise the exit code is 1.",
 )
+@watch_options
 @result_options("forward")
 def forward(
     role: str | None,
@@ -150,6 +166,7 @@ def forward(
     print_plan: bool,
     out: Path | None,
     as_json: bool,
+    watch: Watch,
     **given: Any,
 ) -> int:
     """Measure how fast a proxy forwards from one NIC to another.
@@ -158,7 +175,8 @@ def forward(
     proves by counters that the bytes crossed both NICs. As root, it builds the network on this machine.
     """
     own = Role(role) if role else None
-    _check(own, {**given, "plan": plan_file, "replay": replay, "print_plan": print_plan, "out": out, "json": as_json})
+    others = {"plan": plan_file, "replay": replay, "print_plan": print_plan, "out": out, "json": as_json, **watch.given}
+    _check(own, {**given, **others})
     match own:
         case Role.SINK:
             return _be_sink(*given["listen"])
@@ -171,13 +189,13 @@ def forward(
     plan = _plan(start, given, links)
     if print_plan:
         return show_plan(plan, comment=note)
-    return _run(plan, out, as_json=as_json, note=note)
+    return _run(plan, out, watch, as_json=as_json, html=given["html"], note=note)
 
 
-def _run(plan: ForwardPlan, out: Path | None, *, as_json: bool, note: str) -> int:
+def _run(plan: ForwardPlan, out: Path | None, watch: Watch, *, as_json: bool, html: Path | None, note: str) -> int:
     from coordinator.experiment.once import Once
 
-    return play(Once("forward", plan), out=out, as_json=as_json, note=note)
+    return play(Once("forward", plan), out=out, as_json=as_json, html=html, note=note, watch=watch)
 
 
 def _be_sink(host: str, port: int) -> int:

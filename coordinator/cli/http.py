@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -21,7 +21,9 @@ from coordinator.cli.plan_options import Start, override, plan_options, show_pla
 from coordinator.cli.playing import play
 from coordinator.cli.repeat_options import repeated, repeats_option
 from coordinator.cli.resolve_options import resolve_options, resolving
+from coordinator.cli.watch_options import watch_options
 from coordinator.kinds.http.ready import check_secrets, check_tls_files, with_data
+from coordinator.output.web.watch import Watch
 from loadgen.model.errors import PlanError
 from loadgen.model.http_plan import HttpPlan
 from loadgen.model.http_request import HttpRequest
@@ -29,9 +31,6 @@ from loadgen.model.http_secrets import filled, without_secrets
 from loadgen.model.stages import Stage, parse_stages
 from loadgen.model.statuses import parse_statuses
 from loadgen.model.units import parse_per_s
-
-if TYPE_CHECKING:
-    pass
 
 _ASKED, _LOAD, _JUDGED, _RESULT = "Requests", "Load", "Objectives", "Result"
 _MASKED = "Secrets are masked (***). Give them again when the plan is played, or print it with --record-secrets."
@@ -239,6 +238,7 @@ def _statuses(text: str) -> str:
     panel=_RESULT,
     help="Keep Authorization, Cookie and other secrets in the record and in printed plans; without it, they are ***.",
 )
+@watch_options
 @result_options("http")
 def http(
     urls: tuple[str, ...],
@@ -250,6 +250,7 @@ def http(
     hdr: tuple[Path, ...],
     out: Path | None,
     as_json: bool,
+    watch: Watch,
     **given: Any,
 ) -> int:
     """Measure how fast servers answer: load on any URLs, in a closed or an open loop.
@@ -284,9 +285,11 @@ def http(
         fleet=choice,
         out=out,
         as_json=as_json,
+        html=given["html"],
         hdr=hdr,
         engines=engines_here(choice, plan.engines),
         shows_secrets=record_secrets,
+        watch=watch,
     )
 
 

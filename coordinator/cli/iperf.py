@@ -13,6 +13,8 @@ from coordinator.cli.options import DURATION, RATE, SIZE, WINDOWS, Parsed, resul
 from coordinator.cli.panels import command, option
 from coordinator.cli.plan_options import Start, plan_options, show_plan, start_from
 from coordinator.cli.playing import play
+from coordinator.cli.watch_options import watch_options
+from coordinator.output.web.watch import Watch
 from coordinator.starting import end_in_order
 from loadgen.model.errors import PlanError
 from loadgen.model.probe import (
@@ -170,6 +172,7 @@ def parse_cores(text: str) -> tuple[int, ...]:
     panel=_RESULT,
     help="Rate that every table cell must reach, in bit/s; otherwise the exit code is 1.",
 )
+@watch_options
 @result_options("iperf", "-J")
 @iperf3_words
 def iperf(
@@ -182,6 +185,7 @@ def iperf(
     print_plan: bool,
     out: Path | None,
     as_json: bool,
+    watch: Watch,
     **given: Any,
 ) -> int:
     """Measure how fast TCP or UDP receives and sends, by window.
@@ -192,7 +196,7 @@ def iperf(
     if server:
         if listen is None:
             listen = given.pop("bind")  # iperf3's word for the address at which a server listens
-        _check_server(host or client, {**given, "print_plan": print_plan, "out": out, "json": as_json})
+        _check_server(host or client, {**given, "print_plan": print_plan, "out": out, "json": as_json, **watch.given})
         return _serve(listen or "127.0.0.1", IPERF_PORT if port is None else port, tests=1 if one_off else None)
     if one_off:
         raise PlanError("--one-off is given without --server", hint="add --server; a client runs --repeats tests")
@@ -206,15 +210,16 @@ def iperf(
     if print_plan:
         return show_plan(plan)
     provide_password(plan, given["password_file"])
-    return _run(plan, out, as_json=as_json)
+    return _run(plan, out, watch, as_json=as_json, html=given["html"])
 
 
-def _run(plan: IperfPlan, out: Path | None, *, as_json: bool) -> int:
+def _run(plan: IperfPlan, out: Path | None, watch: Watch, *, as_json: bool, html: Path | None) -> int:
     from coordinator.experiment.once import Once
 
     if (text := long_run(plan)) is not None:
         _say(text)
-    return play(Once("iperf", plan), out=out, as_json=as_json)
+
+    return play(Once("iperf", plan), out=out, as_json=as_json, html=html, watch=watch)
 
 
 def long_run(plan: IperfPlan) -> str | None:

@@ -13,6 +13,8 @@ from coordinator.cli.panels import command, option
 from coordinator.cli.plan_options import Start, plan_options, show_plan, start_from
 from coordinator.cli.playing import play
 from coordinator.cli.vm_limit_options import chosen_limits, vm_limit_options
+from coordinator.cli.watch_options import watch_options
+from coordinator.output.web.watch import Watch
 from deploy.vms.catalog import CONFINED, DRIVERS
 from loadgen.model.isolate import DEFAULT_LIMITS, HOGS, Game, Hog, IsolatePlan, parse_hogs
 from loadgen.model.plan import Server
@@ -97,6 +99,7 @@ _HOGS, _QUIET, _VMS = "Hogs", "Quiet VM", "VMs"
 @option("--seed", type=int, metavar="N", panel=_VMS, help=f"Seed of the web load.  [default: {_DEFAULT.seed}]")
 @vm_limit_options("Limits of each VM", DEFAULT_LIMITS)
 @plan_options
+@watch_options
 @result_options("isolate")
 def isolate(
     plan_file: Path | None,
@@ -104,6 +107,7 @@ def isolate(
     print_plan: bool,
     out: Path | None,
     as_json: bool,
+    watch: Watch,
     **given: Any,
 ) -> int:
     """Measure what antisocial VMs do to a quiet one: latency of a game server, a UDP echo and a web server.
@@ -116,7 +120,7 @@ def isolate(
         return show_plan(plan)
     from coordinator.experiment.once import Once
 
-    return play(Once("isolate", plan), out=out, as_json=as_json)
+    return play(Once("isolate", plan), out=out, as_json=as_json, html=given["html"], watch=watch)
 
 
 def _plan(start: Start, given: dict[str, Any]) -> IsolatePlan:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
+from coordinator.cli.html_option import html_option
 from coordinator.cli.panels import decoded, option
 from loadgen.model.errors import LoadgenError, PlanError
 from loadgen.model.probe import MAX_WINDOW_BYTES
@@ -88,12 +89,12 @@ DIRECTORY = click.Path(path_type=Path, file_okay=False)
 
 
 def result_options(kind: str, *short: str) -> Callable[[F], F]:
-    """The options --out and --json (`short`: the short name of --json) of a command that makes such a record."""
+    """The options --out, --json (`short`: its short name) and --html of a command that makes such a record."""
 
     def add(command: F) -> F:
         as_json = option(
             "--json", *short, "as_json", is_flag=True, panel="Result", help="Print the result as one JSON document."
-        )(command)
+        )(html_option(command))
         return option(
             "--out",
             type=click.Path(path_type=Path),

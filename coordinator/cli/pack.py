@@ -12,6 +12,8 @@ from coordinator.cli.panels import command, option
 from coordinator.cli.plan_options import Start, plan_options, show_plan, start_from
 from coordinator.cli.playing import play
 from coordinator.cli.vm_limit_options import chosen_limits, vm_limit_options
+from coordinator.cli.watch_options import watch_options
+from coordinator.output.web.watch import Watch
 from deploy.vms.catalog import DRIVERS, choose, choose_for, default_name
 from loadgen.model.errors import PlanError
 from loadgen.model.pack import PackPlan, parse_reservation
@@ -102,6 +104,7 @@ _VMS, _MEMORY = "VMs", "Memory and disk"
 )
 @vm_limit_options("Limits of each VM")
 @plan_options
+@watch_options
 @result_options("pack")
 def pack(
     plan_file: Path | None,
@@ -109,6 +112,7 @@ def pack(
     print_plan: bool,
     out: Path | None,
     as_json: bool,
+    watch: Watch,
     **given: Any,
 ) -> int:
     """Measure how many VMs fit: start web servers until something stops it, then ask all of them at once.
@@ -127,7 +131,7 @@ def pack(
         return show_plan(plan)
     from coordinator.experiment.once import Once
 
-    return play(Once("pack", plan), out=out, as_json=as_json)
+    return play(Once("pack", plan), out=out, as_json=as_json, html=given["html"], watch=watch)
 
 
 def _plan(start: Start, given: dict[str, Any]) -> PackPlan:

@@ -12,6 +12,8 @@ from coordinator.cli.options import Parsed, result_options
 from coordinator.cli.panels import command, option
 from coordinator.cli.plan_options import Start, plan_options, show_plan, start_from
 from coordinator.cli.playing import play
+from coordinator.cli.watch_options import watch_options
+from coordinator.output.web.watch import Watch
 from deploy.commands.catalog import ENVIRONMENTS
 from deploy.vms.catalog import CONFINED, DRIVERS, choose, default_name
 from loadgen.model.address import parse_address
@@ -81,6 +83,7 @@ def parse_peer(text: str) -> tuple[str, int]:
 )
 @option("--seed", type=int, metavar="N", panel=_HOW, help="Seed of workloads and of the order of trials.  [default: 1]")
 @plan_options
+@watch_options
 @result_options("paper")
 def paper(
     plan_file: Path | None,
@@ -88,6 +91,7 @@ def paper(
     print_plan: bool,
     out: Path | None,
     as_json: bool,
+    watch: Watch,
     **given: Any,
 ) -> int:
     """Play the experiments of the paper on this machine, and show the paper's figures beside those of this machine.
@@ -106,7 +110,8 @@ def paper(
     if print_plan:
         return show_plan(plan, comment=about)
     _say(f"· {about}: {', '.join(one.value for one in plan.in_order)}")
-    return play(experiment, out=out, as_json=as_json)
+
+    return play(experiment, out=out, as_json=as_json, html=given["html"], watch=watch)
 
 
 def _plan(start: Start, given: dict[str, Any]) -> PaperPlan:

@@ -12,7 +12,9 @@ from coordinator.cli.panels import command, option
 from coordinator.cli.plan_options import Start, plan_options, show_plan, start_from
 from coordinator.cli.playing import play
 from coordinator.cli.vm_limit_options import chosen_limits, vm_limit_options
+from coordinator.cli.watch_options import watch_options
 from coordinator.kinds.relative.recipes import RECIPES
+from coordinator.output.web.watch import Watch
 from deploy.commands.catalog import ENVIRONMENTS
 from loadgen.model.entry import choices_help
 from loadgen.model.errors import PlanError
@@ -108,6 +110,7 @@ _WHAT, _WHERE, _NUMBER, _OFTEN = "Benchmark", "Environments", "What counts", "Tr
     help=f"Seed of the order of the environments in each round.  [default: {_DEFAULT.seed}]",
 )
 @plan_options
+@watch_options
 @result_options("relative")
 def relative(
     plan_file: Path | None,
@@ -115,6 +118,7 @@ def relative(
     print_plan: bool,
     out: Path | None,
     as_json: bool,
+    watch: Watch,
     **given: Any,
 ) -> int:
     """Compare environments: run a command many times in each, and say how good each is relative to the first.
@@ -127,7 +131,7 @@ def relative(
         return show_plan(plan)
     from coordinator.experiment.relative import Relative
 
-    return play(Relative(plan), out=out, as_json=as_json)
+    return play(Relative(plan), out=out, as_json=as_json, html=given["html"], watch=watch)
 
 
 def _plan(start: Start, given: dict[str, Any]) -> RelativePlan:

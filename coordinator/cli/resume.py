@@ -7,13 +7,18 @@ from pathlib import Path
 
 import click
 
+from coordinator.cli.html_option import html_option
 from coordinator.cli.panels import command, option
+from coordinator.cli.watch_options import watch_options
+from coordinator.output.web.watch import Watch
 
 
 @command()
 @click.argument("record", metavar="RUN", type=click.Path(path_type=Path, file_okay=False))
 @option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
-def resume(record: Path, as_json: bool) -> int:
+@watch_options
+@html_option
+def resume(record: Path, as_json: bool, html: Path | None, watch: Watch) -> int:
     """Continue several runs that were stopped: play those that are missing, on the same load machines.
 
     RUN is the directory of the experiment's record, in which the result is written. Runs that are complete are used
@@ -39,7 +44,9 @@ def resume(record: Path, as_json: bool) -> int:
         command_line=tuple(sys.argv),
         out=found.record.path,
         form="json" if as_json else "text",
+        html=html,
         resumed=found.record.header,
         done=found.done,
+        watch=watch,
     )
     return run_session(session)

@@ -18,7 +18,9 @@ from coordinator.cli.plan_options import Start, override, plan_options, show_pla
 from coordinator.cli.playing import play
 from coordinator.cli.repeat_options import repeated, repeats_option
 from coordinator.cli.vm_limit_options import chosen_limits, vm_limit_options
+from coordinator.cli.watch_options import watch_options
 from coordinator.cli.workload_options import base_plan, workload_option
+from coordinator.output.web.watch import Watch
 from deploy.vms.catalog import DRIVERS, choose, choose_for, default_name
 from loadgen.model.addresses import is_network, room_in
 from loadgen.model.bound import Bound
@@ -187,6 +189,7 @@ def _default(name: str) -> str:
 )
 @repeats_option
 @plan_options
+@watch_options
 @result_options("spec")
 def spec(
     vms: tuple[int, ...] | None,
@@ -198,6 +201,7 @@ def spec(
     check_headroom: bool,
     out: Path | None,
     as_json: bool,
+    watch: Watch,
     **given: Any,
 ) -> int:
     """Measure how many connections conform: SPECweb99-style load on many web servers at once.
@@ -223,7 +227,8 @@ def spec(
         return _print(plan, choice, sweep, given, again=AGAIN if check_headroom else "")
     check_installed(choice)
     engines = engines_here(choice, plan.engines)
-    return play(experiment, fleet=choice, out=out, as_json=as_json, engines=engines)
+
+    return play(experiment, fleet=choice, out=out, as_json=as_json, html=given["html"], engines=engines, watch=watch)
 
 
 def _experiment(

@@ -10,7 +10,7 @@ import dataclasses
 import os
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from coordinator.fleet.choice import FleetChoice
 from coordinator.kinds.catalog import load_kind
 from coordinator.output.judged import Judged
 from coordinator.output.terminal import format as fmt
+from coordinator.output.web.watch import Watch
 from coordinator.record.catalog import KINDS
 from coordinator.record.header import Header
 from coordinator.record.writer import claim_directory
@@ -41,10 +42,11 @@ class Session:
     """An experiment with everything that was requested of it.
 
     `fleet` is None for runs without load machines.  `out` is the directory of the record; None takes the default.
-    `form` is an output format (coordinator.output.catalog).  `hdr` are files for the tools of HdrHistogram.  `notes`
-    are added to the result.  `resumed` is the header of an experiment that is continued; then `out` is the directory
-    of its record, and `done` are its runs that are not played again.  `early` are engines that were started already.
-    With `shows_secrets`, records hold the secrets of their plans.
+    `form` is an output format (coordinator.output.catalog).  `html` is a file for a report.  `hdr` are files for the
+    tools of HdrHistogram.  `notes` are added to the result.  `resumed` is the header of an experiment that is
+    continued; then `out` is the directory of its record, and `done` are its runs that are not played again.  `early`
+    are engines that were started already.  With `shows_secrets`, records hold the secrets of their plans.  `watch`
+    says where the runs are to be seen.
     """
 
     experiment: Experiment[Any]
@@ -52,12 +54,14 @@ class Session:
     command_line: tuple[str, ...]
     out: Path | None = None
     form: str = "text"
+    html: Path | None = None
     hdr: tuple[Path, ...] = ()
     notes: tuple[str, ...] = ()
     resumed: Header[Any] | None = None
     done: Done = ()
     early: EarlyEngines | None = None
     shows_secrets: bool = False
+    watch: Watch = field(default_factory=Watch)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

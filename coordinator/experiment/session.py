@@ -10,11 +10,18 @@ from rich.console import Console
 
 from coordinator.experiment.performance import Say, Session, Surroundings, cache_directory, perform, record_directory
 from coordinator.experiment.progress import fileset_progress
+from coordinator.kinds.catalog import judges
 from coordinator.output.catalog import print_result
+from coordinator.output.judged import Judged, read_judged
+from coordinator.output.otlp.exporting import Exported, exporting
 from coordinator.output.streams import stderr_console
+from coordinator.output.web.running import Open, opened
+from coordinator.output.web.watching import Watching
 from coordinator.run.api import Around, Kind
+from coordinator.run.frame import Run
 from coordinator.run.interrupts import Interrupts
 from coordinator.starting import end_in_order
+from loadgen.model.errors import LoadgenError
 
 
 def run_session(session: Session) -> int:
@@ -27,29 +34,67 @@ def run_session(session: Session) -> int:
 
 
 async def _session(session: Session) -> int:
-    with record_directory(session) as directory:
-        return await _play(session, directory)
-
-
-async def _play(session: Session, directory: Path) -> int:
-    """Play the experiment with its record in `directory`."""
     err = stderr_console()
+    async with (
+        opened(session.watch, _say_on(err)) as pages,
+        exporting(session.watch.otlp, _say_on(err, pages)) as exported,
+    ):
+        with record_directory(session) as directory:
+            return await _play(session, directory, err, pages, exported)
+
+
+async def _play(session: Session, directory: Path, err: Console, pages: Open | None, exported: Exported) -> int:
+    """Play the experiment with its record in `directory`, show it on `pages`, and let its views be `exported`."""
     with Interrupts() as interrupts, fileset_progress(err) as progress:
-        say = _say_on(err)
+        say = _say_on(err, pages)
 
         def around(kind: Kind[Any, Any, Any]) -> Around:
-            return Around(
-                cache=cache_directory(), say=say, progress=progress, view=kind.open_view(err), early=session.early
-            )
+            view = exported(kind.open_view(err))
+            if pages is not None:
+                pages.board.begin(kind.name)
+                view = Watching(view, pages.board)
+            return Around(cache=cache_directory(), say=say, progress=progress, view=view, early=session.early)
 
-        inside = Surroundings(around=around, during=interrupts.during, say=say)
-        judged, outcome = await perform(session, directory, inside)
+        async def during(run: Run[Any, Any, Any]) -> Judged[Any, Any]:
+            judged = await interrupts.during(run)
+            if pages is not None:
+                pages.board.ended(run.directory.name, judged)
+            return judged
+
+        judged, outcome = await perform(session, directory, Surroundings(around=around, during=during, say=say))
         print_result(judged, session.form)
+        if session.html is not None:
+            _report(session.html, judged.path, say)
+        if pages is not None and pages.url:
+            pages.board.over(judged)
+            if not interrupts.came:
+                _say_on(err)(f"the run is over; its page stays at {pages.url} until Ctrl-C")
+                await interrupts.wait()
         if outcome.failed:
             outcome.failed.after_result = True
             raise outcome.failed
         return int(judged.result.exit_code)
 
 
-def _say_on(err: Console) -> Say:
-    return lambda text: err.print(f"· {text}", markup=False, highlight=False, soft_wrap=True)
+def _report(file: Path, record: Path, say: Say) -> None:
+    """Draw the record in `file`.  Whatever goes wrong is told, and costs nothing: the result is there already."""
+    from coordinator.output.html.files import write_report  # Jinja2 and the plots take time to import
+
+    try:
+        # As it was written: the record has the plan without its secrets.
+        write_report(file, [read_judged(record, judges())])
+    except LoadgenError as error:
+        say(error.message)
+    except Exception as error:  # noqa: BLE001  # a fault of ours; `loadgen report` shows where
+        say(f"the report {file} could not be drawn ({error!r}); try: loadgen report {record} -o {file}")
+    else:
+        say(f"report: {file}")
+
+
+def _say_on(err: Console, pages: Open | None = None) -> Say:
+    def say(text: str) -> None:
+        err.print(f"· {text}", markup=False, highlight=False, soft_wrap=True)
+        if pages is not None:
+            pages.board.say(text)
+
+    return say

@@ -177,7 +177,7 @@ An interval log of version 1.3 with histograms in the V2 encoding, for the reade
 _LIVE = """\
 ## Metrics of a run in progress
 
-Prometheus and OpenTelemetry get the same numbers, read off what the live view shows. All are
+Prometheus and OpenTelemetry (`--otlp`) get the same numbers, read off what the live view shows. All are
 gauges: rates and times are those of the newest complete second. A number that is not known is not exported. Nothing of
 a run in progress is a verdict: that is in the record when the run is over.
 

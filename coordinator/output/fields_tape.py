@@ -71,7 +71,7 @@ VMS = {
 SECONDS = {
     "run": "Directory of the run, relative to the record; empty for a single run.",
     "kind": "Kind of the run: `spec` or `http`.",
-    "verdict": "Verdict of the run. The numbers of an INVALID run are evidence, no results.",
+    "verdict": "Verdict of the run; INVALID when the whole record is. Then the numbers are evidence, no results.",
     "vm": "Name of the VM or server.",
     "second": "Second of the run, counted from 0.",
     "start_s": "Start of the second, after the start of the whole record.",

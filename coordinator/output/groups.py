@@ -15,8 +15,8 @@ from coordinator.record.interleaved_result import Interleaved
 from coordinator.record.reader import Judge
 from coordinator.record.writer import RUN
 from loadgen.model.errors import PlanError
-from loadgen.verdict.compare import Group
-from loadgen.verdict.compare_result import Unlike
+from loadgen.verdict.compare import Group, compare
+from loadgen.verdict.compare_result import Comparison, Limit, Unlike
 from loadgen.verdict.figures import figures_of
 from loadgen.verdict.repeats import OneOfMany, Repeats
 from loadgen.verdict.result import Verdict
@@ -52,6 +52,23 @@ def read_groups(paths: Sequence[Path], judges: Mapping[str, Judge]) -> tuple[Rea
             f"runs of loadgen {' and '.join(kinds)} cannot be compared", hint="compare runs of the same command"
         )
     return found
+
+
+def compare_records(
+    paths: Sequence[Path], judges: Mapping[str, Judge], *, allow: Sequence[str] = (), limits: Sequence[Limit] = ()
+) -> Comparison:
+    """The comparison of the groups of these directories.
+
+    Raises RecordError for what is no record, and PlanError for runs that cannot be compared: also because their plans
+    differ in a field that is not one of `allow`.
+    """
+    if len(paths) < 2:
+        raise PlanError(
+            "a comparison needs two records or more", hint="for example: loadgen compare runs/before runs/after"
+        )
+    groups = read_groups(paths, judges)
+    plans, environments = differences(groups, allow)
+    return compare([one.group for one in groups], limits=limits, plans=plans, environments=environments)
 
 
 def differences(groups: Sequence[Read], allow: Sequence[str]) -> tuple[tuple[Unlike, ...], tuple[Unlike, ...]]:

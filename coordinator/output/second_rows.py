@@ -24,6 +24,7 @@ from coordinator.record.writer import RUN
 from loadgen.measure.cells import Cell
 from loadgen.measure.vm_second import VmSecond
 from loadgen.model.units import NS_PER_S
+from loadgen.verdict.result import Verdict
 
 _ABOUT = ("run", "kind", "verdict", "vm", "second", "start_s", "iteration")
 _SERVED = TARGET_COLUMNS[TARGET_COLUMNS.index("ok_operations") :]
@@ -46,8 +47,9 @@ def write_seconds(judged: Judged[Any, Any], stream: TextIO) -> None:
     writer = csv.DictWriter(stream, SECOND_COLUMNS, lineterminator="\n")
     writer.writeheader()
     for part in parts:
-        verdict = judged.result.verdict.value if not part.name else str(part.record.document["verdict"])
-        writer.writerows(_rows(part, verdict))
+        whole = judged.result.verdict
+        is_own = part.name and whole is not Verdict.INVALID  # which outranks what single runs say
+        writer.writerows(_rows(part, str(part.record.document["verdict"]) if is_own else whole.value))
 
 
 def _parts(judged: Judged[Any, Any]) -> Iterator[Part]:

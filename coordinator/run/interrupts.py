@@ -39,7 +39,7 @@ class Interrupts:
     """
 
     def __init__(self) -> None:
-        self._came = False
+        self._signalled = asyncio.Event()
         self._run: Interruptible[Any] | None = None
         self._task: asyncio.Task[Any] | None = None
         self._numbers = _heeded()
@@ -54,13 +54,22 @@ class Interrupts:
             asyncio.get_running_loop().remove_signal_handler(number)
 
     def _stop(self) -> None:
-        self._came = True
+        self._signalled.set()
         if self._run is not None and self._task is not None and not self._run.interrupt():
             self._task.cancel()
 
+    @property
+    def came(self) -> bool:
+        """Whether there was a signal."""
+        return self._signalled.is_set()
+
+    async def wait(self) -> None:
+        """Return when there was a signal."""
+        await self._signalled.wait()
+
     async def during(self, run: Interruptible[T]) -> T:
         """Play a run.  Raises NothingMeasuredError when a signal comes before there is any traffic."""
-        if self._came:
+        if self.came:
             raise _nothing_measured()
         task = asyncio.ensure_future(run.run())
         self._run, self._task = run, task

@@ -137,7 +137,7 @@ def test_plan_files_are_read_as_their_commands_read_them(tmp_path: Path) -> None
             ("--interleave", "--plan", "{a}", "--plan", "{a}", "{a}"),
             "--interleave plays plans, and takes neither records",
         ),
-        (("{a}", "{a}", "--repeats", "5"), "--plan, --repeats and --out need --interleave"),
+        (("{a}", "{a}", "--repeats", "5"), "--metrics and --otlp need --interleave"),
         (("--interleave", "--plan", "{a}", "--plan", "{a}x"), "cannot be read"),
         (("--interleave", *TWO, "--fail-if-worse", "p98:5%"), "these runs have no number 'p98'"),
         (("--interleave", *TWO, "--fail-if-worse", "operations/s:5%"), "these runs have no number 'operations/s'"),

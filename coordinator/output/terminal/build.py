@@ -128,6 +128,8 @@ class ViewBuilder:
                 p50_ms=p50_ms[at],
                 p99_ms=p99_ms[at],
                 errors=self._failures.bad(at),
+                operations=self._failures.answered(at),
+                received_bytes=self._failures.received_bytes(at),
             )
             for at, target in enumerate(self._targets)
         )

@@ -1,4 +1,7 @@
-"""Failed operations so far, as live views show them: by target, and of the time that the result will be about."""
+"""Failed operations so far, as live views show them: by target, and of the time that the result will be about.
+
+Also what succeeded since the first interval that was added, for the counters of a running command.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +28,8 @@ class Failures:
         self._bad: Counter[tuple[int, int]] = Counter()
         self._shed: Counter[tuple[int, int]] = Counter()
         self._codes: Counter[tuple[int, int]] = Counter()
+        self._answered: Counter[int] = Counter()
+        self._bytes: Counter[int] = Counter()
         self._shown = _OUTSIDE
 
     def add(self, cells: Mapping[tuple[int, int], Cell]) -> None:
@@ -38,6 +43,11 @@ class Failures:
             key = int(windows[at]), int(table.targets[at])
             self._shed[key] += int(shed[at])
             self._bad[key] += int(bad[at])
+        targets, row = np.unique(table.targets, return_inverse=True)
+        for counter, values in ((self._answered, table.outcomes[:, Outcome.OK]), (self._bytes, table.bytes())):
+            sums = np.zeros(len(targets), np.int64)
+            np.add.at(sums, row, values.astype(np.int64))
+            counter.update(dict(zip(targets.tolist(), sums.tolist(), strict=True)))
         found, group = np.unique(windows, return_inverse=True)
         for window, statuses in zip(found.tolist(), table.statuses.add_up(group, len(found)), strict=True):
             for code, number in codes_of(statuses).items():
@@ -56,3 +66,11 @@ class Failures:
     def shed(self, target: int) -> int:
         """The operations of a target that were due and shed, because too many waited for a connection."""
         return self._shed[self._shown, target]
+
+    def answered(self, target: int) -> int:
+        """The operations of a target that succeeded, in all intervals that were added."""
+        return self._answered[target]
+
+    def received_bytes(self, target: int) -> int:
+        """The bytes of replies of a target, in all intervals that were added."""
+        return self._bytes[target]

@@ -23,7 +23,7 @@ class HttpTargetRow:
     """One target, or all.
 
     Rates and times are those of the newest complete interval; errors and shed requests those of the measured window, or
-    of the warm-up before it.
+    of the warm-up before it.  `operations` and `received_bytes` are those of all time so far.
     """
 
     name: str
@@ -35,6 +35,8 @@ class HttpTargetRow:
     max_ms: Span | None
     errors: int
     shed: int
+    operations: int = 0
+    received_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +124,8 @@ class HttpViewBuilder:
                 max_ms=max_ms[at],
                 errors=errors[at],
                 shed=shed[at],
+                operations=self._failures.answered(at),
+                received_bytes=self._failures.received_bytes(at),
             )
             for at, name in enumerate(names)
         ]

@@ -40,7 +40,7 @@ def open_isolate_view(console: Console) -> View[IsolateProgress]:
 def isolate_news(view: IsolateProgress) -> Iterator[Line]:
     """One line for each phase that is over, and for each thing that is done."""
     for phase in view.phases:
-        yield Line(("over", phase.hog.value), f"hog={phase.hog.value} {_measured(phase)}")
+        yield Line(("over", phase.hog.value), f"hog={phase.hog.value} {phase_words(phase)}")
     yield Line((view.hog, view.doing), f"phase={len(view.phases) + 1}/{view.planned} hog={view.hog} {view.doing}")
 
 
@@ -62,7 +62,7 @@ class IsolateScreen:
         ]
         shown = self.window(width, height)
         phases = sorted(view.phases, key=_badness, reverse=True) if shown.order is Order.WORST else view.phases
-        rows = [Text(f" {phase.hog.value:<7} {_measured(phase)}", "dim") for phase in phases]
+        rows = [Text(f" {phase.hog.value:<7} {phase_words(phase)}", "dim") for phase in phases]
         lines += list_lines(rows, shown, "phases")
         return [cut_line(line, width, ascii_only) for line in lines[: max(1, height - 1)]]
 
@@ -77,7 +77,8 @@ def _badness(phase: Phase) -> tuple[bool, float]:
     return bool(phase.failed), max(found, default=0)
 
 
-def _measured(phase: Phase) -> str:
+def phase_words(phase: Phase) -> str:
+    """What was measured in a phase that is over."""
     if phase.failed:
         return f"broken off: {phase.failed}"
     return f"game_p99_ms={_p99(phase.game)} echo_p99_ms={_p99(phase.echo)}"

@@ -42,7 +42,7 @@ def network_news(view: Progress) -> Iterator[Line]:
         return
     tick = view.ticks[-1]
     streams = view.kind is Kind.STREAM
-    pace = f"Mbit/s={_mbit_per_s(tick):.1f}" if streams else f"transactions/s={_per_s(tick):.0f}"
+    pace = f"Mbit/s={rate_of(tick):.1f}" if streams else f"transactions/s={per_s_of(tick):.0f}"
     parts = [where, *(["omitted"] if tick.omitted else []), pace]
     parts += [f"retransmits={tick.retransmits}"] if tick.retransmits >= 0 else []
     parts += [f"rtt_ms={tick.rtt_ns / NS_PER_MS:.2f}"] if tick.rtt_ns >= 0 else []
@@ -116,7 +116,7 @@ class NetworkScreen:
             return [Text(), Text()]  # empty lines, so that the lines below do not move
         tick = self.view.ticks[-1]
         streams = self.view.kind is Kind.STREAM
-        pace = fmt.rate(_mbit_per_s(tick)) if streams else fmt.count(round(_per_s(tick)))
+        pace = fmt.rate(rate_of(tick)) if streams else fmt.count(round(per_s_of(tick)))
         words = [f"{pace} {'Mbit/s' if streams else 'transactions/s'}"]
         if streams and tick.sent_bytes and tick.received_bytes:
             sent, received = (_rate(size, tick) for size in (tick.sent_bytes, tick.received_bytes))
@@ -126,7 +126,7 @@ class NetworkScreen:
         words += [f"RTT {fmt.millis(tick.rtt_ns / NS_PER_MS)} ms"] if tick.rtt_ns >= 0 else []
         words += [f"cwnd {tick.cwnd_bytes / 1024:,.0f}K"] if tick.cwnd_bytes >= 0 else []
         words += [f"lost {fmt.count(tick.lost)} of {fmt.count(tick.packets)}"] if tick.lost >= 0 else []
-        rates = [_mbit_per_s(one) for one in self.view.ticks[-max(1, width - 1) :]]
+        rates = [rate_of(one) for one in self.view.ticks[-max(1, width - 1) :]]
         return [
             Text.assemble((f" {words[0]}", "bold"), _GAP if words[1:] else "", _GAP.join(words[1:])),
             Text(f" {fmt.sparkline(rates, ascii_only=ascii_only)}", "green"),
@@ -142,11 +142,12 @@ def _shown(mbit_per_s: float) -> str:
     return fmt.NOTHING if mbit_per_s < 0 else fmt.rate(mbit_per_s)
 
 
-def _mbit_per_s(tick: Tick) -> float:
+def rate_of(tick: Tick) -> float:
+    """Mbit/s of an interval, both directions together."""
     return _rate(tick.sent_bytes + tick.received_bytes, tick)
 
 
-def _per_s(tick: Tick) -> float:
+def per_s_of(tick: Tick) -> float:
     """Transactions per second; each is one byte there and one byte back."""
     return _rate(tick.received_bytes, tick) * 1e6 / 8
 

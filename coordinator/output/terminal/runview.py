@@ -31,6 +31,7 @@ class TargetRow:
     Rates and percentiles are those of the newest complete interval; in the percentiles, failed and cut operations count
     with lower bounds.  `conforming` and `errors` are those of the iteration so far; `errors` of its measured window
     only, once an operation of that has ended.  `conforming` is None when no connection of the VM can be judged yet.
+    `operations` succeeded in the iteration so far, ramps and warm-up included; `received_bytes` came in the same time.
     """
 
     name: str
@@ -42,6 +43,8 @@ class TargetRow:
     p50_ms: Span | None
     p99_ms: Span | None
     errors: int
+    operations: int = 0
+    received_bytes: int = 0
 
     @property
     def failing(self) -> bool:

@@ -1,0 +1,60 @@
+"""`loadgen web`: recorded runs in a web browser."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from coordinator.cli.options import DIRECTORY
+from coordinator.cli.panels import command, option
+from coordinator.cli.watch_options import LISTEN
+from coordinator.starting import end_in_order
+from loadgen.model.errors import PlanError
+
+if TYPE_CHECKING:
+    from coordinator.output.web.listening import Address
+
+
+@command()
+@click.argument("directory", type=DIRECTORY, default=Path("runs"))
+@option(
+    "--listen",
+    type=LISTEN,
+    metavar="ADDRESS:PORT",
+    default="127.0.0.1:8089",
+    show_default=True,
+    help="Address of the pages; :PORT means the loopback address, and port 0 any free port. On other addresses, the "
+    "pages need the token in the URL that is printed.",
+)
+def web(directory: Path, listen: Address) -> int:
+    """Browse recorded runs in a web browser, until Ctrl-C: list, filter, open and compare them.
+
+    Shows all records below DIRECTORY (by default, runs), and only reads them.
+    """
+    import uvloop
+
+    if not directory.is_dir():
+        raise PlanError(f"there is no directory {directory}", hint="name a directory that has records below it")
+    end_in_order()
+    uvloop.run(_serve(directory, listen))
+    return 0
+
+
+async def _serve(directory: Path, address: Address) -> None:
+    from coordinator.kinds.catalog import judges
+    from coordinator.output.streams import stderr_console
+    from coordinator.output.web.browser import records_app
+    from coordinator.output.web.guard import Guard
+    from coordinator.output.web.listening import listen
+    from coordinator.output.web.site import Site
+    from coordinator.run.interrupts import until_signalled
+
+    listening = listen(address)
+    guard = Guard.of(listening, with_token=True)
+    with listening.socket:
+        async with until_signalled() as signalled, Site(records_app(directory, judges(), guard), listening):
+            text = f"records below {directory}: {guard.url(listening)}  (Ctrl-C ends the pages)"
+            stderr_console().print(text, markup=False, highlight=False, soft_wrap=True)
+            await signalled.wait()

@@ -1,0 +1,161 @@
+"""The worst target of a run in sentences: which, when, and what its numbers say of why."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coordinator.output.html.numbers import text
+from coordinator.output.html.over_time import Scene
+from loadgen.verdict.http_result import HttpRow
+from loadgen.verdict.result import TargetResult
+
+if TYPE_CHECKING:
+    from loadgen.verdict.time_shares import TimeShares
+
+_EXCESS = 0.02
+"""A part of the time that is larger than that of the median target by less is not told."""
+
+_CONTRAST = 2.0
+"""A moment stands out when it is so many times as bad as the median moment."""
+
+_LOST = {
+    "failed": "in failed operations",
+    "rest": "in rests after errors",
+    "service": "waiting for the server",
+    "unfinished": "in operations that were cut at the end",
+    "lateness": "late, because of the load generator",
+    "absent": "without any operation",
+}
+
+
+def worst_sentences(
+    rows: Sequence[TargetResult | HttpRow], name: str, scene: Scene | None, word: str, *, invalid: bool
+) -> list[str]:
+    """Which target was the worst one, when, and why, as far as the record tells."""
+    row = next((one for one in rows if one.name == name), rows[0])
+    said = [_which(row, rows, word)]
+    if invalid:
+        said.insert(0, "The checks of the run failed, so this says nothing about the servers. It is evidence.")
+    if scene is not None:
+        said.append(_when(row.name, scene))
+    said += _why(row, rows, word)
+    return said
+
+
+def _which(row: TargetResult | HttpRow, rows: Sequence[TargetResult | HttpRow], word: str) -> str:
+    errors = sum(row.errors.values())
+    p99 = row.response_ms.p99
+    others = [one.response_ms.p99.low for one in rows if one is not row and one.response_ms.p99 is not None]
+    conforming = isinstance(row, TargetResult) and row.conforming is not None
+    fine = not errors and not (
+        isinstance(row, TargetResult) and row.conforming is not None and row.conforming < row.requested
+    )
+    parts = []
+    if conforming and isinstance(row, TargetResult):
+        parts.append(f"{row.conforming} of {row.requested} connections conform in the median iteration")
+    parts.append(f"{errors:,} failed operations" if errors != 1 else "1 failed operation")
+    if p99 is not None:
+        compared = f" (median of the other {word}s: {text(statistics.median(others))} ms)" if others else ""
+        least = "at least " if p99.high is None or p99.high > p99.low else ""
+        parts.append(f"the 99th percentile of its response time is {least}{text(p99.low)} ms{compared}")
+    which = (
+        f"No {word} failed; the slowest is {row.name}" if fine and len(rows) > 1 else f"{row.name} is the worst {word}"
+    )
+    which = f"{row.name} is the only {word}" if len(rows) == 1 else which
+    return f"{which}: {'; '.join(parts)}."
+
+
+def _when(name: str, scene: Scene) -> str:
+    """The span of time in a measured window in which the target was worst, by failures, then by slowness."""
+    line, at = scene.timeline, list(scene.names).index(name)
+    judged = line.measured if line.measured.any() else np.ones_like(line.measured)
+    failed = np.where(judged, line.failed[at], 0).astype(np.float64)
+    if failed.any():
+        first, last = _around(failed, failed.max() / 2)
+        number = int(failed[first : last + 1].sum())
+        return (
+            f"When: most of its failures were {_span(first, last, scene)}, {number:,} of {int(failed.sum()):,}"
+            f"{_overlap(first, last, scene)}."
+        )
+    p99 = np.where(judged, line.p99_ms[at], np.nan)
+    known = p99[~np.isnan(p99)]
+    if not len(known):
+        return "When: nothing was answered at any time."
+    middle, highest = float(np.median(known)), float(known.max())
+    if highest < _CONTRAST * middle:
+        return f"When: no moment stands out; its 99th percentile is {text(float(known.min()))} to {text(highest)} ms."
+    first, last = _around(np.nan_to_num(p99), (middle + highest) / 2)
+    return (
+        f"When: it was slowest {_span(first, last, scene)}, with a 99th percentile of {text(highest)} ms; "
+        f"in half of the time it is below {text(middle)} ms{_overlap(first, last, scene)}."
+    )
+
+
+def _around(values: NDArray[np.float64], least: float) -> tuple[int, int]:
+    """The columns around the highest value in which all values are at least `least`."""
+    first = last = int(np.argmax(values))
+    while first > 0 and values[first - 1] >= least:
+        first -= 1
+    while last + 1 < len(values) and values[last + 1] >= least:
+        last += 1
+    return first, last
+
+
+def _span(first: int, last: int, scene: Scene) -> str:
+    line = scene.timeline
+    begin = line.first_s + first * line.span_s
+    end = line.first_s + (last + 1) * line.span_s
+    return f"at {begin} to {end} s of the run"
+
+
+def _overlap(first: int, last: int, scene: Scene) -> str:
+    """Whether a load machine was disturbed then."""
+    line = scene.timeline
+    begin, end = line.first_s + first * line.span_s, line.first_s + (last + 1) * line.span_s
+    spans = () if scene.disturbance is None else scene.disturbance.spans
+    met = [one for one in spans if one.first_s < end and one.last_s >= begin]
+    if not met:
+        return "" if scene.disturbance is None else "; no load machine was disturbed then"
+    one = met[0]
+    return f"; load machine {one.machine} was disturbed at {one.first_s} to {one.last_s + 1} s ({one.cause.what})"
+
+
+def _why(row: TargetResult | HttpRow, rows: Sequence[TargetResult | HttpRow], word: str) -> Iterator[str]:
+    if row.errors:
+        most = sorted(row.errors.items(), key=lambda one: -one[1])[:4]
+        yield (
+            "Why: its failures are " + ", ".join(f"{name.lower().replace('_', ' ')} ({n:,})" for name, n in most) + "."
+        )
+    if row.time is not None:
+        yield from _lost(row.time, [one.time for one in rows if one is not row and one.time is not None], word)
+    counters = row.counters if isinstance(row, TargetResult) else None
+    if counters is not None:
+        held = "; ".join(one.phrase for one in counters.held)
+        yield (
+            f"What the kernel counted for it: {held}."
+            if held
+            else "The kernel's counters of the VM show nothing that held it."
+        )
+    if row.dead:
+        yield f"It is dead: next to nothing was answered while operations were begun on this {word}."
+
+
+def _lost(time: TimeShares, others: Sequence[TimeShares], word: str) -> Iterator[str]:
+    """The parts of its time that are larger than those of the median target."""
+    found = []
+    for name, words in _LOST.items():
+        own = getattr(time, name)
+        usual = statistics.median(getattr(one, name) for one in others) if others else 0.0
+        if own - usual >= _EXCESS:
+            beside = f" (median of the other {word}s: {usual:.1%})" if others else ""
+            found.append((own - usual, f"{own:.1%} {words}{beside}"))
+    if found:
+        found.sort(reverse=True)
+        yield f"Of its connections' time, it spent {', '.join(words for _, words in found[:3])}."
+    elif others:
+        yield f"Its connections' time is spent as that of the other {word}s."

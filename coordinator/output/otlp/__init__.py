@@ -1,0 +1,1 @@
+"""Metrics of a run in progress for OpenTelemetry, by OTLP over HTTP."""

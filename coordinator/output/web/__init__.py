@@ -1,0 +1,1 @@
+"""Pages for a web browser: of a running command, and of recorded runs."""
