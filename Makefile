@@ -13,7 +13,7 @@ UNHURRIED := $(addprefix tests/system/test_,proxy.py proxy_flows.py proxy_host.p
 	relative.py browser.py report_browser.py site.py startup.py terminal.py vms_under_qemu.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-pythons coverage lint format picture golden schema vendor docs lock wheel bench bench-engine bench-fleet \
+.PHONY: help demo test test-fast test-pythons coverage lint format picture golden schema reference vendor docs lock wheel bench bench-engine bench-fleet \
 	bench-canary bench-http bench-losses bench-network bench-startup bench-trust sanitize debian clean
 
 help: ## List the targets
@@ -48,8 +48,8 @@ format: $(VENV)/.test-installed ## Format the code
 	$(BIN)/ruff format $(SOURCES)
 	$(BIN)/ruff check --fix $(SOURCES)
 
-picture: $(VENV)/.installed ## Draw the picture of the live view in the README, from a run of 80 s
-	$(BIN)/python tools/live_picture.py docs/live.svg
+picture: $(VENV)/.installed ## Draw the pictures in docs/images from a recorded run; RECORD=runs/... takes another one
+	$(BIN)/python -m tools.pictures $(if $(RECORD),--record $(RECORD))
 
 golden: $(VENV)/.test-installed ## Rewrite the golden files; read the diff before committing it
 	$(BIN)/pytest -q tests/golden --update-golden
@@ -57,6 +57,10 @@ golden: $(VENV)/.test-installed ## Rewrite the golden files; read the diff befor
 schema: $(VENV)/.test-installed ## Write run.schema.json, docs/json.md and docs/exports.md again, from types and columns
 	$(BIN)/python -m coordinator.record.schema
 	$(BIN)/python -m coordinator.output.exports_page
+
+reference: schema ## Write the pages in docs/reference, the help texts in tests/golden/help and what `make schema` writes again
+	$(BIN)/python -m tools.reference
+	$(BIN)/pytest -q tests/golden/test_golden_help.py --update-golden
 
 docs: $(VENV)/.test-installed ## Build the documentation site into build/site; a warning is an error
 	$(BIN)/sphinx-build -q -W --keep-going -c docs -d build/doctrees . build/site

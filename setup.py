@@ -17,6 +17,7 @@ SOURCES = [
     "openloop.c",
     "canary.c",
     "connection.c",
+    "page.c",
     "dialing.c",
     "reader.c",
     "reply.c",

@@ -20,7 +20,8 @@ from loadgen.model.plain import as_written
 from loadgen.model.target import Target
 from loadgen.model.toml import parse_toml
 
-_KEYS: dict[str, type] = {"name": str, "host": str, "port": int, "weight": int}
+KEYS: dict[str, type] = {"name": str, "host": str, "port": int, "weight": int}
+"""The fields of a target, and their types."""
 _REQUIRED = ("name", "host", "port")
 _SHAPE = 'each server is a [[target]] table with name = "…", host = "…", port = … and optionally weight = …'
 
@@ -60,10 +61,10 @@ def parse(text: str, source: str) -> tuple[Target, ...]:
 
 def _target(table: dict[str, object], where: str) -> Target:
     for key, value in table.items():
-        if key not in _KEYS:
+        if key not in KEYS:
             raise PlanError(f"{where}: unknown key {key!r}", hint=_SHAPE)
-        if type(value) is not _KEYS[key]:  # type, since a bool is an int, too
-            kind = "a text" if _KEYS[key] is str else "a whole number"
+        if type(value) is not KEYS[key]:  # type, since a bool is an int, too
+            kind = "a text" if KEYS[key] is str else "a whole number"
             raise PlanError(f"{where}: {key} must be {kind}, got {as_written(value)}")
     for key in _REQUIRED:
         if key not in table:

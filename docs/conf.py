@@ -9,7 +9,9 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
+from docutils import nodes
 from pygments.lexers.special import TextLexer
 from sphinx.application import Sphinx
 
@@ -43,6 +45,7 @@ html_copy_source = False
 html_show_sourcelink = False
 html_show_copyright = False
 html_show_sphinx = False
+html_show_search_summary = False  # a page of a local file may not fetch another one
 
 CONTENTS = {
     "docs/index": re.compile(r"^- \[([^\]]+)\]\(([^)#]+)\.md\)", re.MULTILINE),
@@ -66,7 +69,19 @@ def add_contents(app: Sphinx, name: str, source: list[str]) -> None:
             source[0] += "\n".join(["", "```{toctree}", ":hidden:", f":caption: {heading}", "", *lines, "```", ""])
 
 
+def make_accessible(
+    app: Sphinx, page: str, template: str, context: dict[str, Any], tree: nodes.document | None
+) -> None:
+    """Let the keyboard reach what scrolls sideways, and give the headings of the contents their level."""
+    navigation = context.get("furo_navigation_tree", "")
+    context["furo_navigation_tree"] = navigation.replace('role="heading"', 'role="heading" aria-level="2"')
+    if "body" in context:
+        body = context["body"].replace("<pre>", '<pre tabindex="0">')
+        context["body"] = body.replace('<div class="table-wrapper', '<div tabindex="0" class="table-wrapper')
+
+
 def setup(app: Sphinx) -> None:
     """Register what is above."""
+    app.connect("html-page-context", make_accessible, priority=900)  # after the theme
     app.connect("source-read", add_contents)
     app.add_lexer("mermaid", TextLexer)  # drawn by code hosts only; the site shows its text

@@ -1,31 +1,18 @@
-"""Draw the picture of the live view that the README shows: `python tools/live_picture.py docs/live.svg`.
-
-The picture is a recorded run of `loadgen spec`, drawn by the classes that draw it in a terminal.  Without `--run`, the
-tool plays such a run first, which takes 80 s.
-"""
+"""The live view of a recorded run as it was at a moment, and what a terminal shows as SVG: for tools/pictures.py."""
 
 from __future__ import annotations
 
-import argparse
-import contextlib
 import io
 import re
-import subprocess
-import sys
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 from rich.console import Console
 from rich.terminal_theme import MONOKAI
 
 from coordinator.kinds.spec.kind import SpecKind
 from coordinator.output.terminal.engines import engine_title
-from coordinator.output.terminal.frame import Frame
 from coordinator.output.terminal.runview import Position, RunView
-from coordinator.output.terminal.screen import Screen
-from coordinator.record.header import KIND_SPEC, Header
-from coordinator.record.reader import load
+from coordinator.record.header import Header
 from coordinator.run.tapes import empty_intake
 from loadgen.measure.snapshot import Snapshot
 from loadgen.model.plan import SpecPlan
@@ -78,41 +65,16 @@ def view_of(header: Header[SpecPlan], snapshots: list[Snapshot], share: float = 
     return view
 
 
-def draw(view: RunView) -> str:
-    """The view as an SVG document, WIDTH columns wide."""
+def svg_of(paint: Callable[[Console], object], title: str, name: str, height: int | None = None) -> str:
+    """What `paint` prints on a terminal WIDTH columns wide, as an SVG document of a terminal with that title.
+
+    `name` becomes part of its class names: a fixed one keeps unchanged lines of the document unchanged.  `height` is
+    that of a view that fills the terminal.
+    """
     console = Console(
-        record=True, file=io.StringIO(), width=WIDTH, height=HEIGHT, force_terminal=True, color_system="truecolor"
+        record=True, file=io.StringIO(), width=WIDTH, height=height, force_terminal=True, color_system="truecolor"
     )
-    console.print(Frame(Screen(view)))
-    # The id becomes part of the class names.  A fixed one keeps unchanged lines of the document unchanged.
-    svg = console.export_svg(title="loadgen spec --vms 16", theme=MONOKAI, unique_id="live")
+    paint(console)
+    svg = console.export_svg(title=title, theme=MONOKAI, unique_id=name)
     # A picture in a page may not load fonts from elsewhere; the reader's own monospaced font takes their place.
     return re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)
-
-
-@contextlib.contextmanager
-def a_run(path: Path | None) -> Iterator[Path]:
-    """The record to draw: `path`, or that of a run which is played now and forgotten afterwards."""
-    if path is not None:
-        yield path
-        return
-    with tempfile.TemporaryDirectory() as directory:
-        record = Path(directory) / "run"
-        command = Path(sys.executable).with_name("loadgen")
-        subprocess.run([command, "spec", "--vms", "16", "--out", record], check=True, stdout=subprocess.DEVNULL)
-        yield record
-
-
-def main() -> None:
-    """Read the arguments, and write the picture."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("svg", type=Path, help="the file to write")
-    parser.add_argument("--run", type=Path, help="the record of a loadgen spec run (default: play one)")
-    asked = parser.parse_args()
-    with a_run(asked.run) as path:
-        record = load(path, KIND_SPEC)
-        asked.svg.write_text(draw(view_of(record.header, list(record.measured))), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()

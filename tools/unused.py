@@ -45,6 +45,16 @@ _.garbage  # counters of a probe server, printed at its end
 _.timed_out  # counters of a probe server, printed at its end
 _.unknown_datagrams  # counters of a probe server, printed at its end
 _.seq  # heartbeats: tests check that none is lost
+_.tcp_retransmits  # counter of a network namespace in run.json, by name
+_.tcp_segments_sent  # counter of a network namespace in run.json, by name
+_.tcp_segments_received  # counter of a network namespace in run.json, by name
+_.tcp_syn_retransmits  # counter of a network namespace in run.json, by name
+_.tcp_timeouts  # counter of a network namespace in run.json, by name
+_.tcp_loss_probes  # counter of a network namespace in run.json, by name
+_.tcp_out_of_order  # counter of a network namespace in run.json, by name
+_.tcp_received_twice  # counter of a network namespace in run.json, by name
+_.tcp_receive_drops  # counter of a network namespace in run.json, by name
+_.tcp_aborted_on_timeout  # counter of a network namespace in run.json, by name
 
 # Members of an enumeration that are reached by their value or by unpacking the enumeration.
 _.RANDOM  # the value `random` of --last-ad

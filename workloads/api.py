@@ -31,6 +31,8 @@ class Counting:
     `kind_shares` are the shares of the operations that the workload intends, by kind; they add up to 1.  `connects` is
     how many operations it intends each TCP connection to carry; None when any number is right.  `unmixed`: the groups
     whose operations do not count for the mix, because their connections were within them when the iteration began.
+    `lanes` is how many TCP connections a connection has open at once, and `requests` how many requests an operation is,
+    on average.
     """
 
     kinds: tuple[str, ...]
@@ -38,6 +40,8 @@ class Counting:
     kind_shares: tuple[float, ...]
     connects: Sessions | None = None
     unmixed: tuple[int, ...] = ()
+    lanes: int = 1
+    requests: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -42,6 +42,13 @@ SPEC: Mapping[str, SpecEntry] = {
         "SPECweb2005-style support",
         "workloads.support.facts:DEFAULTS",
     ),
+    "banking": SpecEntry(
+        "workloads.banking.workload:Banking",
+        "pages with embedded images over two TCP connections, and think times, by default with --line-speed 1600k, "
+        "--bound time:2s/4s and --paced-reads",
+        "SPECweb2005-style banking",
+        "workloads.banking.facts:DEFAULTS",
+    ),
 }
 """The workloads of `loadgen spec`; the first is the default."""
 
@@ -67,6 +74,11 @@ def of_spec(plan: SpecPlan) -> Workload[SpecPlan]:
     """The workload of a plan of `loadgen spec`; raises PlanError for an unknown name."""
     _entry(plan.workload)
     return choose(plan.workload or DEFAULT)
+
+
+def tcp_connections(plan: SpecPlan) -> int:
+    """The TCP connections that each server of a plan must take at once.  Raises PlanError as :func:`of_spec` does."""
+    return plan.connections * of_spec(plan).counting(plan).lanes
 
 
 def style_of(plan: SpecPlan) -> str:

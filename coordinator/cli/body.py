@@ -27,6 +27,8 @@ class Body(click.ParamType):  # type: ignore[type-arg]  # generic in newer relea
         if not given.startswith(b"@"):
             return given
         name = given[1:]
+        if not name:
+            self.fail("the name of the file is missing after @", param, ctx)
         shown = "stdin" if name == b"-" else repr(os.fsdecode(name))
         try:
             content = sys.stdin.buffer.read(_MOST_BYTES + 1) if name == b"-" else _read(name)

@@ -56,13 +56,13 @@ COMMANDS = {
         "coordinator.cli.show:show",
         "Print the result of a recorded run again.",
     ),
-    "web": Entry(
-        "coordinator.cli.web:web",
-        "Browse recorded runs in a web browser, until Ctrl-C: list, filter, open and compare them.",
-    ),
     "report": Entry(
         "coordinator.cli.report:report",
         "Draw recorded runs as one HTML file: verdict, evidence, plots and tables.",
+    ),
+    "web": Entry(
+        "coordinator.cli.web:web",
+        "Browse recorded runs in a web browser, until Ctrl-C: list, filter, open and compare them.",
     ),
     "plot": Entry(
         "coordinator.cli.plot:plot",

@@ -107,8 +107,8 @@ def _parse_fields(text: str) -> tuple[str, ...]:
     help="Format of the output.",
 )
 @option("--json", "as_json", is_flag=True, panel=_RESULT, help="Short form of --format json.")
-@watch_options
 @html_option
+@watch_options
 def compare(
     records: tuple[Path, ...],
     allow: tuple[tuple[str, ...], ...],
@@ -119,8 +119,8 @@ def compare(
     out: Path | None,
     form: str,
     as_json: bool,
-    watch: Watch,
     html: Path | None,
+    watch: Watch,
 ) -> int:
     """Compare runs: is one group better or worse than the first one, and by how much?
 
@@ -194,7 +194,6 @@ def _in_turns(
             hint=f"set --repeats to {FEWEST_ROUNDS} or more",
         )
     engines = engines_here(choice, plans[0].engines)
-
     return play(experiment, fleet=choice, out=out, as_json=as_json, html=html, engines=engines, watch=watch)
 
 

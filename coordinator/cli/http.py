@@ -364,7 +364,7 @@ def _changed(requests: tuple[HttpRequest, ...], given: dict[str, Any]) -> tuple[
     """Return the requests with the method, headers, body and statuses that the options give."""
     headers, body = given["headers"], given["body"]
     fields: dict[str, Any] = {} if given["expect"] is None else {"expect": given["expect"], "status": 0}
-    if given["method"]:
+    if given["method"] is not None:
         fields["method"] = given["method"].upper()
     if not (fields or headers or body is not None):
         return requests

@@ -218,7 +218,6 @@ def _run(plan: IperfPlan, out: Path | None, watch: Watch, *, as_json: bool, html
 
     if (text := long_run(plan)) is not None:
         _say(text)
-
     return play(Once("iperf", plan), out=out, as_json=as_json, html=html, watch=watch)
 
 

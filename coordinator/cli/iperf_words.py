@@ -15,7 +15,7 @@ from coordinator.cli.panels import option
 from loadgen.model.address import parse_address
 from loadgen.model.errors import PlanError
 from loadgen.model.probe import MAX_MSS_BYTES, MIN_MSS_BYTES, PASSWORD_VARIABLE, IperfPlan
-from loadgen.model.units import NS_PER_MS, parse_duration_ns
+from loadgen.model.units import parse_duration_ns
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -110,7 +110,7 @@ def parse_tos(text: str) -> int:
 
 def parse_connect_timeout(text: str) -> int:
     """Return nanoseconds of a text like `3s`, or `3000`, which iperf3 reads as milliseconds.  Raises PlanError."""
-    value_ns = int(text) * NS_PER_MS if text.isascii() and text.isdecimal() else parse_duration_ns(text)
+    value_ns = parse_duration_ns(f"{text}ms" if text.isascii() and text.isdecimal() else text)
     if value_ns <= 0:
         raise PlanError(f"{text!r} is no time to wait for a connection", hint="write it like 3s, or 3000 (ms)")
     return value_ns

@@ -110,7 +110,6 @@ def paper(
     if print_plan:
         return show_plan(plan, comment=about)
     _say(f"· {about}: {', '.join(one.value for one in plan.in_order)}")
-
     return play(experiment, out=out, as_json=as_json, html=given["html"], watch=watch)
 
 

@@ -33,7 +33,8 @@ def parse_listen(text: str) -> tuple[str, int]:
     metavar="ADDRESS:PORT",
     required=True,
     panel=_ENDS,
-    help="Address at which clients connect; :PORT means the loopback address, and port 0 any free port.",
+    help="Address at which clients connect; *:PORT means all addresses, :PORT the loopback address, and port 0 any "
+    "free port.",
 )
 @option(
     "--connect",

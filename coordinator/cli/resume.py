@@ -16,8 +16,8 @@ from coordinator.output.web.watch import Watch
 @command()
 @click.argument("record", metavar="RUN", type=click.Path(path_type=Path, file_okay=False))
 @option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
-@watch_options
 @html_option
+@watch_options
 def resume(record: Path, as_json: bool, html: Path | None, watch: Watch) -> int:
     """Continue several runs that were stopped: play those that are missing, on the same load machines.
 

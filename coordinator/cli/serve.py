@@ -54,7 +54,7 @@ def serve(port: int, host: str, server: str, connections: int, workload: str | N
     from deploy.vms.api import VmRequest
     from deploy.vms.catalog import choose as choose_driver
     from loadgen.model.plan import SpecPlan
-    from workloads.catalog import of_spec
+    from workloads.catalog import of_spec, tcp_connections
 
     root = root or cache_directory() / "fileset"
     plan = SpecPlan(vms=1, connections=connections, workload=named(workload))
@@ -66,7 +66,7 @@ def serve(port: int, host: str, server: str, connections: int, workload: str | N
             server=Server(server),
             address=host,
             base_port=port,
-            connections=connections,
+            connections=tcp_connections(plan),
             docroots=(root,),
             app=files.app,
             proof_path=files.proof_path,

@@ -227,7 +227,6 @@ def spec(
         return _print(plan, choice, sweep, given, again=AGAIN if check_headroom else "")
     check_installed(choice)
     engines = engines_here(choice, plan.engines)
-
     return play(experiment, fleet=choice, out=out, as_json=as_json, html=given["html"], engines=engines, watch=watch)
 
 

@@ -182,7 +182,7 @@ def _prepared(plan: SpecPlan, root: Path | None) -> Deployment:
     from coordinator.experiment.performance import cache_directory
     from coordinator.experiment.progress import fileset_progress
     from deploy.vms.api import VmRequest
-    from workloads.catalog import of_spec
+    from workloads.catalog import of_spec, tcp_connections
 
     driver = choose_for(plan.vm_driver, (), plan.vm_limits, plan.vm_address)
     root = root or cache_directory() / "fileset"
@@ -194,7 +194,7 @@ def _prepared(plan: SpecPlan, root: Path | None) -> Deployment:
             server=plan.server,
             address=plan.vm_address,
             base_port=plan.base_port,
-            connections=plan.connections,
+            connections=tcp_connections(plan),
             docroots=(root,) * plan.vms,
             app=files.app,
             proof_path=files.proof_path,

@@ -106,7 +106,8 @@ class CheckHeadroom(Generic[P]):
         if self.fleet.way is not WayKind.LOCAL:
             return "the null responder is on this machine, but other machines make the load"
         if isinstance(self.shown, SpecPlan):
-            return ""
+            several = of_spec(self.shown).counting(self.shown).requests > 1
+            return "an operation of this workload is several requests" if several else ""
         if self.shown.http2:
             return "the null responder does not speak HTTP/2"
         if self.shown.proxy or any(target.tls for target in self.shown.targets):

@@ -45,8 +45,8 @@ class Session:
     `form` is an output format (coordinator.output.catalog).  `html` is a file for a report.  `hdr` are files for the
     tools of HdrHistogram.  `notes` are added to the result.  `resumed` is the header of an experiment that is
     continued; then `out` is the directory of its record, and `done` are its runs that are not played again.  `early`
-    are engines that were started already.  With `shows_secrets`, records hold the secrets of their plans.  `watch`
-    says where the runs are to be seen.
+    are engines that were started already.  With `shows_secrets`, records hold the secrets of their plans.
+    `watch` says where the runs are to be seen.
     """
 
     experiment: Experiment[Any]

@@ -75,11 +75,11 @@ def _refusal(machine: Machine, placement: Placement, demand: Demand, seconds: fl
         return ""
     if len(mine) > machine.cores and machine.name != LOCAL:  # on this machine, the trust checks show the effect
         return f"it has {machine.cores} cores, but {len(mine)} engines would run there"
-    files = max(int(one.sum()) for one in counts) + RESERVED_FILES
+    files = max(int(one.sum()) for one in counts) * demand.lanes + RESERVED_FILES
     if files > machine.open_files:
         return f"an engine needs {files} open files, but may have {machine.open_files} (ulimit -n)"
     ports = LocalPorts.of(machine.sysctls, on_loopback=demand.on_loopback)
-    for host, count in zip(demand.hosts, np.sum(counts, axis=0).tolist(), strict=True):
+    for host, count in zip(demand.hosts, (np.sum(counts, axis=0) * demand.lanes).tolist(), strict=True):
         if ports and count > (available := ports.each * usable_sources(demand.sources, host)):
             return f"{count} connections to one server need as many ports, but it has {available} (ip_local_port_range)"
     needed = int(seconds * (len(mine) * len(shares) * _TARGET_BYTES + int(np.sum(counts)) * _CONNECTION_BYTES))

@@ -124,11 +124,14 @@ class TapeKind(abc.ABC, Generic[P, R]):
     def demand(self, plan: P, targets: Sequence[Target] = ()) -> Demand:
         """Return what the plan needs from load machines; `targets` are set when they are known."""
         targets = targets or self.planned_targets(plan)
+        workload = self.workload(plan)
+        lanes = workload.counting(plan).lanes
         return Demand(
             hosts=tuple(self.hosts(plan, targets)),
             shares=tuple(self.shares(plan, targets)),
-            connects_per_s=self.workload(plan).connects_per_s(plan),
+            connects_per_s=workload.connects_per_s(plan) / lanes,
             sources=plan.sources,
+            lanes=lanes,
         )
 
     def asked(self, plan: P, targets: Sequence[Target]) -> Asked:

@@ -32,6 +32,9 @@ FORMATS: dict[str, Entry] = {
     "disturbance": Entry(
         "coordinator.output.disturbance_rows:write_disturbance", "what disturbed the load machines, second by second"
     ),
+    "tcp": Entry(
+        "coordinator.output.tcp_rows:write_tcp", "what the kernel saw of TCP connections, by target and second"
+    ),
     "vms": Entry("coordinator.output.vm_rows:write_vms", "the counters of each VM beside what it served"),
     "junit": Entry("coordinator.output.junit:write_junit", "verdict and checks as JUnit XML, for CI systems"),
     "markdown": Entry("coordinator.output.markdown:write_markdown", "a summary in GitHub-flavoured Markdown"),

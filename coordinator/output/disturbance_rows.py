@@ -13,7 +13,7 @@ from coordinator.output.judged import Judged
 from coordinator.output.measured import parts_of
 from coordinator.output.streams import OutputError
 from coordinator.record.frames import seconds
-from loadgen.measure.disturbance import EngineSecond, MachineSecond
+from loadgen.measure.disturbance import NAMESPACE, EngineSecond, MachineSecond
 from loadgen.model.units import NS_PER_MS
 
 COLUMNS = (
@@ -38,6 +38,7 @@ COLUMNS = (
     "softnet_squeezed",
     "tcp_retransmits",
     "listen_overflows",
+    *(name for name in NAMESPACE if name not in ("tcp_retransmits", "listen_overflows")),
 )
 
 
@@ -74,8 +75,7 @@ def _rows(second: MachineSecond) -> Iterator[Mapping[str, object]]:
         "pressure_ms": _ms(second.pressure_ns),
         "softnet_dropped": _known(second.softnet_dropped),
         "softnet_squeezed": _known(second.softnet_squeezed),
-        "tcp_retransmits": _known(second.tcp_retransmits),
-        "listen_overflows": _known(second.listen_overflows),
+        **{name: _known(getattr(second, name)) for name in NAMESPACE},
     }
     for engine in second.engines:
         yield {**own, **_of_engine(engine)}

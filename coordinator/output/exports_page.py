@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from coordinator.output import fields_tape, fields_tests
+from coordinator.output import fields_tape, fields_tcp, fields_tests
 from coordinator.output.csv_figures import FIGURE_COLUMNS
 from coordinator.output.csv_phases import PHASE_COLUMNS
 from coordinator.output.csv_rows import TARGET_COLUMNS
@@ -20,6 +20,7 @@ from coordinator.output.csv_trials import TRIAL_COLUMNS
 from coordinator.output.disturbance_rows import COLUMNS
 from coordinator.output.live_metrics import METRICS, Metric
 from coordinator.output.second_rows import SECOND_COLUMNS
+from coordinator.output.tcp_rows import TCP_COLUMNS
 from coordinator.output.vm_rows import VM_COLUMNS
 
 PAGE = Path(__file__).parents[2] / "docs" / "exports.md"
@@ -137,7 +138,16 @@ TABLES = (
         "says so "
         "and exits with 2.",
         COLUMNS,
-        fields_tape.DISTURBANCE,
+        {**fields_tape.DISTURBANCE, **fields_tcp.NAMESPACE},
+    ),
+    Table(
+        "CSV of `--format tcp`",
+        "One row for each target and second of `spec`, its sweeps and `http`, and then one for each target and "
+        "measured window, in which `interval_start_s` is empty. An empty cell says that the kernel does not tell, or "
+        "that the number does not apply. Records of earlier versions have no such numbers; the command says so and "
+        "exits with 2.",
+        TCP_COLUMNS,
+        fields_tcp.TCP,
     ),
 )
 """The tables of CSV columns."""

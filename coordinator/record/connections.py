@@ -20,6 +20,8 @@ CONNECTION_DTYPE = np.dtype(
         ("busy_ns", "<i8"),  # line time of ok and cut operations
         ("kbit_per_s", "<f8"),  # the rate that the connection is judged by
         ("state", "u1"),  # State
+        ("retransmits", "<u4"),  # segments that the client sent again
+        ("out_of_order", "<u4"),  # segments that the client received out of order
     ]
 )
 """One row: one connection in one iteration."""

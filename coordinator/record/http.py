@@ -12,7 +12,7 @@ from coordinator.record.disturbance import read_disturbance, write_disturbance
 from coordinator.record.header import Header
 from coordinator.record.kind import RecordKind
 from coordinator.record.span import number_of, read_span
-from coordinator.record.tcp import read_tcp, write_tcp
+from coordinator.record.tcp import read_namespaces, read_tcp, write_namespaces, write_tcp
 from loadgen.measure.together import snapshots_of
 from loadgen.model.http_plan import HttpPlan
 from loadgen.model.http_secrets import without_secrets
@@ -37,6 +37,7 @@ def _write(header: Header[HttpPlan], result: HttpResult | None) -> dict[str, Any
         **write_disturbance(result.disturbance if result else None),
         **write_canary(result.canary if result else ()),
         **_write_handshakes(result.handshakes if result else None),
+        **write_namespaces(result.namespaces if result else ()),
         **({"stopped_early": result.stopped_early} if result and result.stopped_early else {}),
         "plan": header.plan.to_dict(),
         "seed": header.plan.seed,
@@ -60,6 +61,7 @@ def _read(document: Mapping[str, Any]) -> HttpResult:
         disturbance=read_disturbance(document),
         canary=read_canary(document),
         handshakes=_read_handshakes(document),
+        namespaces=read_namespaces(document),
         stages=tuple(_read_stage(row) for row in document.get("stages", ())),
         stopped_early=document.get("stopped_early", ""),
     )

@@ -14,7 +14,7 @@ from coordinator.record.header import Header
 from coordinator.record.kind import RecordKind
 from coordinator.record.margin import read_margin, write_margin
 from coordinator.record.span import number_of, read_span
-from coordinator.record.tcp import read_tcp, write_tcp
+from coordinator.record.tcp import read_namespaces, read_tcp, write_namespaces, write_tcp
 from coordinator.record.vm_counters import read_counters, write_counters
 from loadgen.measure.together import snapshots_of
 from loadgen.model.plan import SpecPlan
@@ -80,8 +80,8 @@ SPEC = RecordKind(read_plan=SpecPlan.from_dict, write=write_run, read=read_run, 
 def _iteration(item: IterationResult) -> dict[str, Any]:
     own: dict[str, Any] = {"trust": write_trust(item.trust)} if item.trust is not None else {}
     own |= {"fairness": item.fairness} if item.fairness is not None else {}
-    own |= write_tcp(item.tcp)
-    apart = ("trust", "fairness", "tcp")
+    own |= write_tcp(item.tcp) | write_namespaces(item.namespaces)
+    apart = ("trust", "fairness", "tcp", "namespaces")
     given = {name: value for name, value in dataclasses.asdict(item).items() if name not in apart}
     return {
         **_with_error_sum(_without_unknown(given)),
@@ -136,7 +136,7 @@ def _read_iteration(data: Mapping[str, Any]) -> IterationResult:
     }
     own: dict[str, Any] = {"trust": read_trust(data["trust"])} if "trust" in data else {}
     own |= {"time": TimeShares(**data["time"])} if "time" in data else {}
-    own |= read_tcp(data)
+    own |= {**read_tcp(data), "namespaces": read_namespaces(data)}
     given = {name: value for name, value in data.items() if name != "conforms"}
     return IterationResult(**{**_without_error_sum(given), **times, **counts, **lists, **own})
 

@@ -25,7 +25,7 @@ def settle_here(demand: Demand, load: Load, engines: int, *, tls: bool) -> tuple
     Returns the demand with source addresses, and notices.
     """
     check_engine(load, tls=tls)
-    check_files(sum(demand.shares), engines, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+    check_files(sum(demand.sockets), engines, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
     # servers on loopback are this machine's; each engine has a responder for its canary
     listeners = engines + (len(demand.hosts) if demand.on_loopback else 0)
     return settle_sources(demand, read_sysctls(), listeners)
@@ -63,13 +63,13 @@ def settle_sources(demand: Demand, sysctls: Mapping[str, str], listeners: int = 
         return demand, []
     if not demand.sources and all(_is_ipv4_loopback(host) for host in demand.hosts):
         left = ports.beside(listeners)
-        count = max(left.sources_needed(share, demand.connects_per_s) for share in demand.shares)
+        count = max(left.sources_needed(share, demand.connects_per_s) for share in demand.sockets)
         if 1 < count <= MOST_SOURCES:
             # 127.0.0.1 is left to the coordinator: its own requests to the servers leave ports in TIME_WAIT, too
             sources = tuple(f"127.0.0.{number}" for number in range(2, count + 2))
             note = f"connecting from {sources[0]} to {sources[-1]}: one address has {ports.each:,} ports to a server"
             return dataclasses.replace(demand, sources=sources), [note]
-    for host, share in zip(demand.hosts, demand.shares, strict=True):
+    for host, share in zip(demand.hosts, demand.sockets, strict=True):
         available = ports.each * usable_sources(demand.sources, host)
         if share > available:
             raise PlanError(
@@ -83,7 +83,7 @@ def settle_sources(demand: Demand, sysctls: Mapping[str, str], listeners: int = 
 
 def _warned(demand: Demand, ports: LocalPorts) -> list[str]:
     """Return a warning about ports in TIME_WAIT when most connections are closed after use."""
-    host, share = max(zip(demand.hosts, demand.shares, strict=True), key=lambda one: one[1])
+    host, share = max(zip(demand.hosts, demand.sockets, strict=True), key=lambda one: one[1])
     sources = usable_sources(demand.sources, host)
     needed = ports.needed(share, demand.connects_per_s, sources)
     if needed <= ports.each:

@@ -22,6 +22,7 @@ from loadgen.measure.tcp_view import TcpView
 from loadgen.measure.together import Snapshots
 from loadgen.measure.vm_second import VmSecond, VmWeights
 from loadgen.model.outcome import Outcome
+from loadgen.verdict.namespace import NamespaceSums
 
 
 @dataclass(slots=True)
@@ -31,7 +32,8 @@ class Intake:
     `ended` holds, by measured window, the intervals (whole seconds) in which operations ended that were due in it;
     `touched` those in which an operation ended that took a part of it.  `disturbances` are the seconds in which load
     machines were disturbed; the ledger sets these apart.  `shown`: what was seen first of failed operations, by target
-    and outcome.  `vms`: the counters of the targets that are VMs of this machine.
+    and outcome.  `vms`: the counters of the targets that are VMs of this machine.  `namespaces`: those
+    of the network namespaces of the load machines.
     """
 
     ledger: Ledger
@@ -42,6 +44,7 @@ class Intake:
     touched: defaultdict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
     shown: dict[tuple[int, Outcome], Shown] = field(default_factory=dict)
     vms: VmTrack = field(init=False)
+    namespaces: NamespaceSums = field(default_factory=NamespaceSums)
 
     def __post_init__(self) -> None:
         self.vms = VmTrack(self.targets)
@@ -58,6 +61,7 @@ class Intake:
         """File what a second was like on a load machine or in VMs.  Raises ValueError for other VMs than the run's."""
         if isinstance(second, MachineSecond):
             self.disturbances.add(second)
+            self.namespaces.add(second)
         else:
             self.vms.add(second)
 

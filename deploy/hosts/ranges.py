@@ -14,6 +14,7 @@ import re
 from loadgen.model.errors import PlanError
 
 MAX_HOSTS = 10_000
+_MOST_DIGITS = 127  # of a range: a label of a name has 63 characters
 
 _RANGES = re.compile(r"\[((?:[0-9]+(?:-[0-9]+)?)(?:,[0-9]+(?:-[0-9]+)?)*)\]")
 _COMMA = re.compile(r",(?![^\[\]]*\])")
@@ -43,6 +44,8 @@ def _numbers(ranges: str, text: str) -> list[str]:
     found: list[str] = []
     for one in ranges.split(","):
         first, _, last = one.partition("-")
+        if len(one) > _MOST_DIGITS:
+            raise PlanError(f"{text!r}: the numbers of a range have too many digits", hint="write it like c[01-20]")
         begin, end = int(first), int(last or first)
         if end < begin:
             raise PlanError(f"{text!r}: the range {one} is empty", hint="write the smaller number first, like c[01-20]")

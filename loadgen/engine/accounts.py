@@ -32,6 +32,10 @@ class Accounts:
 
     def __init__(self, assignment: Assignment, vitals: Vitals) -> None:
         tape, load = assignment.tape, assignment.load
+        if tape.lanes and (
+            load.arrivals or load.requests or load.streams or any(one.tls for one in assignment.targets)
+        ):
+            raise ValueError("pages need a closed loop without a number of requests, over HTTP/1.1 without TLS")
         self.target_of = np.repeat(np.arange(len(assignment.shares), dtype=np.int32), assignment.shares)
         self._worker = assignment.worker
         self._starts = tape.starts

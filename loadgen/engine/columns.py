@@ -22,6 +22,7 @@ class TapeColumns:
         "checked",
         "cookies",
         "flags",
+        "lanes",
         "lines",
         "literals",
         "next_rows",
@@ -46,6 +47,7 @@ class TapeColumns:
         self.templates: list[int] = ops["template"].tolist()
         self.think_ns: list[int] = (ops["think_ms"].astype(np.int64) * NS_PER_MS).tolist()
         self.values = tape.values
+        self.lanes = tape.lanes
         statuses = {status: frozenset([status]) for status in np.unique(ops["status"]).tolist()} | {0: _ANY_SUCCESS}
         statuses |= {FIRST_STATUS_SET + k: one for k, one in enumerate(statuses_of(tape.status_sets))}
         self.right_statuses = [statuses[status] for status in ops["status"].tolist()]

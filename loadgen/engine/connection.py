@@ -38,9 +38,10 @@ class Connection:
     """
 
     __slots__ = (
-        "_bodyless", "_check", "_checked", "_closes", "_context", "_cookie", "_doing", "_due_ns", "_fd", "_flags",
-        "_host_line", "_next_row", "_out", "_prepared_row", "_progress_ns", "_reader", "_received", "_request",
-        "_right", "_row", "_sent_ns", "_sock", "_sources", "_tape", "_think_ns", "_used", "number", "target",
+        "_bodyless", "_born_ns", "_check", "_checked", "_closes", "_context", "_cookie", "_doing", "_due_ns", "_fd",
+        "_flags", "_host_line", "_next_row", "_out", "_prepared_row", "_progress_ns", "_reader", "_received",
+        "_request", "_right", "_row", "_sent_ns", "_sock", "_sources", "_tape", "_think_ns", "_used", "number",
+        "target",
     )  # fmt: skip
 
     def __init__(
@@ -49,15 +50,14 @@ class Connection:
         self.number, self.target = number, target
         self._context = context
         self._tape = context.tape
-        self._host_line = host_line
-        self._sources = sources
+        self._host_line, self._sources = host_line, sources
         self._reader = ReplyReader(context.known_heads)
         self._check = BodyCheck()
         self._sock: socket.socket | None = None
         self._fd = -1
         self._doing = _STOPPED
         self._row = self._received = 0
-        self._due_ns = self._sent_ns = self._progress_ns = 0
+        self._due_ns = self._sent_ns = self._progress_ns = self._born_ns = 0
         self._flags = 0  # those of RECORD_DTYPE, of the current operation, or of the next one
         self._prepared_row = -1  # the row that the next eight fields belong to
         self._request = self._cookie = b""
@@ -201,7 +201,7 @@ class Connection:
         except OSError as error:
             self._fail(now_ns, connect_outcome(error))
             return False
-        self._sock, self._fd = sock, sock.fileno()
+        self._sock, self._fd, self._born_ns = sock, sock.fileno(), now_ns
         self._flags |= CONNECTED
         context.open_sockets += 1
         context.readiness.watch(self._fd, self)
@@ -393,7 +393,7 @@ class Connection:
     def _close(self) -> None:
         if self._sock is None:
             return
-        self._context.tcp.ended(self.number, self._sock)
+        self._context.tcp.ended(self.number, self._sock, self._context.now_ns() - self._born_ns)
         self._context.readiness.forget(self._fd)
         self._sock.close()
         self._sock = None

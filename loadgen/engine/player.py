@@ -16,6 +16,7 @@ from loadgen.engine.columns import TapeColumns
 from loadgen.engine.connection import Connection
 from loadgen.engine.context import EngineContext, Slot
 from loadgen.engine.openloop import OpenLoop
+from loadgen.engine.pages import User
 from loadgen.engine.quota import Quota
 from loadgen.engine.readiness import Readiness
 from loadgen.engine.records import Records
@@ -119,6 +120,8 @@ class Player:
                         tls_context=tls_context,
                     )
                 )
+            elif context.tape.lanes:
+                made.append(User(context, number, index, host_line, sources=usable))
             else:
                 made.append(Connection(context, number, index, host_line, sources=usable))
         return made

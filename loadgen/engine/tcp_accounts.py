@@ -1,8 +1,8 @@
 """Turns what the kernel counted for each connection into views of TCP, by window and target.  All engines share it.
 
 An engine has a table with one row (columns FIELDS) per connection of the load.  It looks at open TCP connections in
-turn, at up to LOOKS_PER_S in a second, and at each TCP connection once more when it ends, so that the counters are
-complete; only the samples of the round-trip time are a choice.  What was counted between two reports belongs to the
+turn, and at each TCP connection once more when it ends, so that the retransmits are complete; except for QUICK_LOOKS in
+a second, TCP connections that end within QUICK_NS are left out.  What was counted between two reports belongs to the
 window in which most of that time lies.
 """
 
@@ -28,6 +28,12 @@ LOOKS_AT_ONCE = 100
 
 ROUND_NS = NS_PER_S
 """An open TCP connection is looked at once in this time at most."""
+
+QUICK_NS = 200 * NS_PER_MS
+"""A TCP connection that ends sooner has sent nothing again if its request was one segment: the kernel waits so long."""
+
+QUICK_LOOKS = 1000
+"""The most looks in a second at the ends of such TCP connections; a load may open many thousands of them."""
 
 INFO_BYTES = 232
 """How much of struct tcp_info is asked for."""

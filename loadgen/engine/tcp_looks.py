@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from loadgen.engine.tcp_accounts import FIELDS, INFO_BYTES, LOOK_NS, LOOKS_AT_ONCE, ROUND_NS
+from loadgen.engine.tcp_accounts import FIELDS, INFO_BYTES, LOOK_NS, LOOKS_AT_ONCE, QUICK_LOOKS, QUICK_NS, ROUND_NS
 from loadgen.measure.tcp_view import COUNTERS
 
 _INFO = np.dtype(
@@ -45,7 +45,7 @@ class Carrying(Protocol):
 class NoLooks:
     """Stands for TcpLooks where nobody asks for the numbers, as for a canary."""
 
-    def ended(self, number: int, sock: socket.socket) -> None:
+    def ended(self, number: int, sock: socket.socket, lived_ns: int) -> None:
         """Do nothing."""
 
 
@@ -59,15 +59,27 @@ class TcpLooks(NoLooks):
         self._looks: list[_Look] = []
         self._next = 0  # the connection to look at
         self._round_ns = self._looked_ns = 0
+        self._known = set[int]()  # descriptors of TCP connections that were looked at while they were open
+        self._quick = 0  # ends of young TCP connections since `_quick_ns`
+        self._quick_ns = 0
 
-    def ended(self, number: int, sock: socket.socket) -> None:
-        """Look at a TCP connection of the connection `number`, which is about to be closed."""
+    def ended(self, number: int, sock: socket.socket, lived_ns: int) -> None:
+        """Look at a TCP connection of the connection `number`, which is about to be closed, `lived_ns` old."""
+        if lived_ns < QUICK_NS:
+            self._quick += 1
+            if self._quick > QUICK_LOOKS:
+                if (descriptor := sock.fileno()) in self._known:
+                    self._known.discard(descriptor)
+                    self._looks.append((number, descriptor, True, b""))
+                return
         with contextlib.suppress(OSError):  # a socket of another kind has no TCP_INFO
             info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, INFO_BYTES)
             self._looks.append((number, sock.fileno(), True, info))
 
     def look(self, now_ns: int, connections: Sequence[Carrying]) -> None:
         """Look at the next of all `connections`, if it is time."""
+        if now_ns - self._quick_ns >= ROUND_NS:
+            self._quick, self._quick_ns = 0, now_ns
         if now_ns - self._looked_ns < LOOK_NS:
             return
         if not self._next:
@@ -80,6 +92,7 @@ class TcpLooks(NoLooks):
                 with contextlib.suppress(OSError):
                     info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, INFO_BYTES)
                     self._looks.append((connection.number, sock.fileno(), False, info))
+                    self._known.add(sock.fileno())
         self._next += LOOKS_AT_ONCE
         if self._next >= len(connections):
             self._next = 0
@@ -99,7 +112,7 @@ class TcpLooks(NoLooks):
         rows = np.searchsorted(self._numbers, np.array(numbers))
         np.add.at(self._table[:, : len(COUNTERS)], rows, self._new(np.array(descriptors), np.array(last), counters))
         rtt_us = read["rtt_us"].astype(np.int64)
-        for name, more in (("looks", 1), ("ordered", sizes >= ORDERED_BYTES), ("timed", sizes >= TIMED_BYTES)):
+        for name, more in (("looks", sizes > 0), ("ordered", sizes >= ORDERED_BYTES), ("timed", sizes >= TIMED_BYTES)):
             np.add.at(self._table[:, FIELDS.index(name)], rows, more)
         has = rtt_us > 0
         np.add.at(self._table[:, FIELDS.index("rtts")], rows[has], 1)

@@ -11,6 +11,16 @@ from pathlib import Path
 _LOCAL = "/32 host LOCAL"  # marks a local address in the kernel's routing table (net/ipv4/fib_trie.c)
 
 
+def to_listen_at(host: str) -> str:
+    """`host`, or for `*` the address that stands for all of this machine: of IPv4 and IPv6 where there is IPv6."""
+    if host != "*":
+        return host
+    with contextlib.suppress(OSError), socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
+        probe.bind(("::", 0))
+        return "::"
+    return "0.0.0.0"
+
+
 def all_addresses(proc: Path = Path("/proc")) -> set[str]:
     """All addresses as text, except those of namespaces that this user may not read."""
     found, seen = set[str](), set[Path]()

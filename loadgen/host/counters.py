@@ -21,8 +21,8 @@ class Counters:
     """Totals since the machine started.
 
     `pressure_ns`: time in which some task waited for a core (PSI).  `softnet_dropped`, `softnet_squeezed`: packets that
-    the queue of a core had no room for, and rounds that ended with packets left.  `tcp_retransmits` and
-    `listen_overflows` are those of this network namespace.  `quotas`: see :func:`loadgen.host.quota.read_periods`.
+    the queue of a core had no room for, and rounds that ended with packets left.  `tcp_*` and `listen_*`
+    are those of this network namespace (see OF_NAMESPACE).  `quotas`: see :func:`loadgen.host.quota.read_periods`.
     """
 
     pressure_ns: int | None = None
@@ -30,8 +30,34 @@ class Counters:
     softnet_squeezed: int | None = None
     tcp_retransmits: int | None = None
     listen_overflows: int | None = None
+    tcp_segments_sent: int | None = None
+    tcp_segments_received: int | None = None
+    tcp_syn_retransmits: int | None = None
+    tcp_timeouts: int | None = None
+    tcp_loss_probes: int | None = None
+    tcp_out_of_order: int | None = None
+    tcp_received_twice: int | None = None
+    tcp_receive_drops: int | None = None
+    tcp_aborted_on_timeout: int | None = None
+    listen_drops: int | None = None
     quotas: Mapping[Path, Periods] | None = None
 
+
+OF_NAMESPACE = {
+    "tcp_segments_sent": ("Tcp", "OutSegs"),
+    "tcp_segments_received": ("Tcp", "InSegs"),
+    "tcp_retransmits": ("Tcp", "RetransSegs"),
+    "tcp_syn_retransmits": ("TcpExt", "TCPSynRetrans"),
+    "tcp_timeouts": ("TcpExt", "TCPTimeouts"),
+    "tcp_loss_probes": ("TcpExt", "TCPLossProbes"),
+    "tcp_out_of_order": ("TcpExt", "TCPOFOQueue"),
+    "tcp_received_twice": ("TcpExt", "TCPDSACKOldSent"),
+    "tcp_receive_drops": ("TcpExt", "TCPRcvQDrop"),
+    "tcp_aborted_on_timeout": ("TcpExt", "TCPAbortOnTimeout"),
+    "listen_overflows": ("TcpExt", "ListenOverflows"),
+    "listen_drops": ("TcpExt", "ListenDrops"),
+}
+"""The group and name of each counter in /proc/net/snmp (Tcp) or /proc/net/netstat (TcpExt)."""
 
 _SINGLE = tuple(field.name for field in fields(Counters) if field.name != "quotas")
 
@@ -44,8 +70,10 @@ def read_counters(proc: Path = Path("/proc")) -> Counters:
         pressure_ns=_parsed(parse_pressure, proc / "pressure/cpu"),
         softnet_dropped=softnet[0] if softnet else None,
         softnet_squeezed=softnet[1] if softnet else None,
-        tcp_retransmits=snmp.get("Tcp", {}).get("RetransSegs"),
-        listen_overflows=netstat.get("TcpExt", {}).get("ListenOverflows"),
+        **{
+            name: (snmp if group == "Tcp" else netstat).get(group, {}).get(title)
+            for name, (group, title) in OF_NAMESPACE.items()
+        },
         quotas=read_periods(proc),
     )
 

@@ -41,7 +41,7 @@ cdef enum:
     OK, BAD, CUT, STATES  # as in loadgen.measure.cells
     GOOD = 0, TOLERABLE, OVERDUE, BYTES, CONNECTS, RETRIES, REST_NS, SURPLUSES, SUMS  # columns of CellTable.sums
     NOT = 0, FIXED, SO_FAR  # as in loadgen.measure.limits
-    CONNECTED = 1, RETRIED = 2, RESTED = 4, SURPLUS = 8, STATUS_SHIFT = 16  # as in loadgen.measure.record
+    CONNECTED = 1, RETRIED = 2, RESTED = 4, SURPLUS = 8, MORE_CONNECTS = 0xFFF0, STATUS_SHIFT = 16  # as in loadgen.measure.record
     RESPONSE = 0, SERVICE, LATENESS, TIMES  # rows of CellTable.times per cell
     HALF_BITS = 10  # as in loadgen.measure.histogram
     DENSE = 16  # up to this ratio of places to values, counting into all places is faster than sorting
@@ -110,8 +110,7 @@ cdef class Rules:
 
         Cell: 2 * target, plus 1 if the operation was due in the window or, in a closed loop without pacing, reaches
         into it.  Tally: the connection, plus the number of connections if the operation counts for the window: due in
-        it, or reaching into it.  Returns whether a rest
-        reaches into the window after an operation that does not.  Raises IndexError if a record's connection, row,
+        it, or reaching into it.  Returns whether a rest reaches into the window after an operation that does not.  Raises IndexError if a record's connection, row,
         outcome, kind or group is out of range.
         """
         cdef Py_ssize_t at
@@ -200,7 +199,8 @@ cdef class Rules:
                 else:
                     others[unusual] = cell << 16 | code
                     unusual += 1
-            if one.flags & (RETRIED | RESTED | SURPLUS):
+            if one.flags & (RETRIED | RESTED | SURPLUS | MORE_CONNECTS):
+                sums[cell, CONNECTS] += (one.flags & MORE_CONNECTS) >> 4
                 sums[cell, RETRIES] += (one.flags & RETRIED) != 0
                 sums[cell, SURPLUSES] += (one.flags & SURPLUS) != 0
                 sums[cell, REST_NS] += self.error_rest_ns if one.flags & RESTED else 0

@@ -14,6 +14,22 @@ from loadgen.measure.snapshot import MAX_INTERVAL
 from loadgen.measure.wire import printable, read_field, read_int, read_list, read_text
 from loadgen.model.units import NS_PER_S
 
+NAMESPACE = (
+    "tcp_segments_sent",
+    "tcp_segments_received",
+    "tcp_retransmits",
+    "tcp_syn_retransmits",
+    "tcp_timeouts",
+    "tcp_loss_probes",
+    "tcp_out_of_order",
+    "tcp_received_twice",
+    "tcp_receive_drops",
+    "tcp_aborted_on_timeout",
+    "listen_overflows",
+    "listen_drops",
+)
+"""Counters of the whole network namespace of a load machine, by their names here (/proc/net/snmp and netstat)."""
+
 UNKNOWN = -1
 """A number that the machine cannot tell."""
 
@@ -68,6 +84,16 @@ class MachineSecond:
     softnet_squeezed: int = UNKNOWN
     tcp_retransmits: int = UNKNOWN
     listen_overflows: int = UNKNOWN
+    tcp_segments_sent: int = UNKNOWN
+    tcp_segments_received: int = UNKNOWN
+    tcp_syn_retransmits: int = UNKNOWN
+    tcp_timeouts: int = UNKNOWN
+    tcp_loss_probes: int = UNKNOWN
+    tcp_out_of_order: int = UNKNOWN
+    tcp_received_twice: int = UNKNOWN
+    tcp_receive_drops: int = UNKNOWN
+    tcp_aborted_on_timeout: int = UNKNOWN
+    listen_drops: int = UNKNOWN
 
     @property
     def window_ns(self) -> int:
@@ -96,7 +122,11 @@ class MachineSecond:
             machine=read_text(wire, "machine"),
             engines=tuple(map(_engine, engines)),
             **{name: read_int(wire, name, low=low, high=high) for name, (low, high) in _LIMITS.items()},
-            **{name: read_int(wire, name, low=UNKNOWN) for name in _NUMBERS if name not in _LIMITS},
+            **{
+                name: read_int(wire, name, low=UNKNOWN)
+                for name in _NUMBERS
+                if name not in _LIMITS and not (name in _ADDED and name not in wire)
+            },
         )
         if not 0 <= read.begin_ns <= read.end_ns <= read.span * NS_PER_S:
             raise ValueError("the part in the measured window is not within the seconds")
@@ -112,6 +142,7 @@ _LIMITS = {
     "wall_ns": (1, 2 * _MAX_SPAN * NS_PER_S),
 }
 _NUMBERS = tuple(field.name for field in fields(MachineSecond) if field.name not in ("machine", "engines"))
+_ADDED = frozenset(NAMESPACE) - {"tcp_retransmits", "listen_overflows"}  # earlier versions do not have them
 _OF_ENGINE = tuple(field.name for field in fields(EngineSecond) if field.name not in ("worker", "cores", "most"))
 
 

@@ -18,7 +18,16 @@ from loadgen.measure.grouped import histograms, numbered, total
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.histograms import Histograms
 from loadgen.measure.limits import CutRule, Limits, limits_of
-from loadgen.measure.record import CONNECTED, RECORD_DTYPE, RESTED, RETRIED, STATUS_SHIFT, SURPLUS
+from loadgen.measure.record import (
+    CONNECTED,
+    MORE_CONNECTS_SHIFT,
+    MOST_MORE_CONNECTS,
+    RECORD_DTYPE,
+    RESTED,
+    RETRIED,
+    STATUS_SHIFT,
+    SURPLUS,
+)
 from loadgen.measure.slot_time import PARTS
 from loadgen.measure.tally import TALLY_DTYPE, empty_tallies, merge_tallies
 from loadgen.model.bound import Bound
@@ -34,9 +43,7 @@ IS_COMPILED = _fold is not None
 
 _STATES = len((OK, BAD, CUT))
 _SUMS, _TIMES, _BOUNDS = 8, 3, 4  # columns of CellTable.sums; rows of CellTable.times and of CellTable.bounds per cell
-
 _FAR = 1 << 62  # beyond any time of CLOCK_MONOTONIC
-
 _STATE = np.array([BAD if o.is_error else CUT if o is Outcome.CUT else OK for o in Outcome], np.uint8)
 
 
@@ -323,7 +330,7 @@ class _Columns:
                 self.bounds.tolerable,
                 self.bounds.overdue,
                 self.received,
-                (flags & CONNECTED) != 0,
+                (flags & CONNECTED) + (flags >> MORE_CONNECTS_SHIFT & MOST_MORE_CONNECTS),
                 (flags & RETRIED) != 0,
                 (flags & RESTED) != 0,
                 (flags & SURPLUS) != 0,

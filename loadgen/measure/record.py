@@ -8,6 +8,8 @@ CONNECTED = 1  # a new TCP connection was opened for the operation
 RETRIED = 2  # the server had closed the kept TCP connection, so the request was sent once more on a new one
 RESTED = 4  # the connection rests afterwards (loadgen.engine.api.Load.error_rest_ns)
 SURPLUS = 8  # bytes that no request asked for came after the reply, or on the idle connection before the operation
+MORE_CONNECTS_SHIFT = 4  # how many TCP connections more than one were opened for a page with its objects, 0 to 4095
+MOST_MORE_CONNECTS = 0xFFF
 STATUS_SHIFT = 16  # the status of a whole reply, right or wrong, is above this bit; 0 without one
 
 RECORD_DTYPE = np.dtype(
@@ -19,7 +21,7 @@ RECORD_DTYPE = np.dtype(
         ("row", "<u4"),  # row of the tape
         ("connection", "<u4"),  # global connection number
         ("outcome", "<u4"),  # loadgen.model.outcome.Outcome
-        ("flags", "<u4"),  # CONNECTED | RETRIED | RESTED | SURPLUS | status << STATUS_SHIFT
+        ("flags", "<u4"),  # CONNECTED | RETRIED | RESTED | SURPLUS | more connects | status
     ]
 )
 """A record has 48 bytes.  Engines write records into a preallocated array, which is folded once per second.

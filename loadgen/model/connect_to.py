@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
+from loadgen.model.address import MOST_PORT, port_number
 from loadgen.model.errors import PlanError
 from loadgen.model.target import Target
 
@@ -31,8 +32,8 @@ class ConnectTo:
                 hint="write it like shop.example:443:127.0.0.1:8443; leave HOST1 or PORT1 empty for any",
             )
         host, to_host = (part.strip("[]").lower() for part in match.group(1, 3))
-        rule = cls(host, int(match[2] or 0), to_host, int(match[4] or 0))
-        if max(rule.port, rule.to_port) > 65535:
+        rule = cls(host, port_number(match[2] or "0"), to_host, port_number(match[4] or "0"))
+        if max(rule.port, rule.to_port) > MOST_PORT:
             raise PlanError(f"--connect-to: a port of {text!r} is not in 1..65535")
         rule.dialed(Target(name=text, host=host or "any", port=rule.port or 1))  # a host that is none is refused
         return rule

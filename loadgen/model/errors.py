@@ -12,13 +12,13 @@ import enum
 class ExitCode(enum.IntEnum):
     """Exit codes of the command (DESIGN.md, "Verdicts")."""
 
-    CONFORMING = 0
-    NOT_CONFORMING = 1
-    USAGE = 2
-    INVALID = 3
-    DEGRADED = 4
-    INTERNAL = 70  # EX_SOFTWARE of sysexits.h: a bug
-    INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+    CONFORMING = 0  # the servers meet the rules, or the measurement holds
+    NOT_CONFORMING = 1  # the servers do not meet the rules, or none could be reached
+    USAGE = 2  # wrong usage, or a plan that cannot be run
+    INVALID = 3  # the load generator was the limit, or something disturbed the measurement
+    DEGRADED = 4  # a load machine or an engine was lost
+    INTERNAL = 70  # a bug of loadgen: EX_SOFTWARE of sysexits.h
+    INTERRUPTED = 130  # stopped by the user: 128 + SIGINT, as shells report it
 
 
 class LoadgenError(Exception):

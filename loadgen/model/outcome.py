@@ -11,7 +11,7 @@ class Outcome(enum.IntEnum):
     All members except OK and CUT are errors.
     """
 
-    OK = 0
+    OK = 0  # the whole reply arrived in time, and is as expected
     CUT = 1  # the run ended while it was under way: neither ok nor bad; its bytes and time count
     REFUSED = 2  # connect: the target refused the connection
     UNREACHABLE = 3  # connect: no route, or no answer within the time-out

@@ -22,6 +22,7 @@ T = TypeVar("T")
 _PLAIN = frozenset((str, int, float, bool, type(None)))
 _UNCHECKED = frozenset((str, bool))
 _MOST_INT = (1 << 63) - 1  # what messages between processes and the compiled engine can hold
+_MOST_SHOWN_BITS = 256  # of a number in decimal digits: Python refuses to write thousands of them
 _WORDS: dict[Any, str] = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
 
 
@@ -44,6 +45,10 @@ def as_written(value: object) -> str:
         return str(value).lower()
     if isinstance(value, list):
         return f"[{', '.join(map(as_written, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key} = {as_written(item)}' for key, item in value.items())}}}"
+    if isinstance(value, int) and value.bit_length() > _MOST_SHOWN_BITS:
+        return hex(value)
     return value.isoformat() if isinstance(value, datetime.date | datetime.time) else repr(value)
 
 
@@ -116,12 +121,12 @@ def _value(kind: Any, data: object, where: str) -> Any:
         if not isinstance(data, str) or data not in values:
             raise PlanError(f"{where} must be {_any_of(values, 'or')}, got {as_written(data)}")
         return values[data]
+    if kind in (int, float) and type(data) is int and not -_MOST_INT - 1 <= data <= _MOST_INT:
+        raise PlanError(f"{where} must be between -2^63 and 2^63, got {as_written(data)}")
     if kind is float and type(data) is int:  # TOML and JSON may write 1.0 as 1
         return float(data)
     if type(data) is not kind:  # not isinstance: True is an int
         raise PlanError(f"{where} must be {_WORDS[kind]}, got {as_written(data)}")
-    if type(data) is int and not -_MOST_INT - 1 <= data <= _MOST_INT:
-        raise PlanError(f"{where} must be between -2^63 and 2^63, got {data}")
     return data
 
 

@@ -26,7 +26,11 @@ _DURATIONS_NS = {
     "m": 60 * NS_PER_S,
     "h": 3600 * NS_PER_S,
 }
-_LONGER = {"sec": "s", "min": "m"}  # units that other tools write
+_LONGER = {
+    long: short
+    for short, words in {"s": "sec secs second seconds", "m": "min mins minute minutes", "h": "hour hours"}.items()
+    for long in words.split()
+}
 _DECIMAL = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
 _BINARY = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 _MOST_DIGITS = 30  # of a number before its point: more is a mistake, and would take long to compute
@@ -77,7 +81,7 @@ def parse_duration_ns(text: str, *, bare: bool = True) -> int:
         return _whole(number * NS_PER_S, MOST_NS, text, "duration", "100 years")
     total, longest, at = Decimal(0), 1 << 62, 0
     while (part := _PART.match(stripped, at)) is not None:
-        factor = _unit_ns(part[2], text)
+        factor = _unit_ns(part[2], text, "duration")
         if factor >= longest:
             raise PlanError(
                 f"{text!r} is not a duration: the units must descend", hint=f"write it like {_DURATION_EXAMPLE}"
@@ -88,11 +92,11 @@ def parse_duration_ns(text: str, *, bare: bool = True) -> int:
     return _whole(total, MOST_NS, text, "duration", "100 years")
 
 
-def _unit_ns(unit: str, text: str) -> int:
+def _unit_ns(unit: str, text: str, what: str) -> int:
     name = unit.lower().replace("µ", "u").replace("μ", "u")  # the micro sign and the Greek letter
     factor = _DURATIONS_NS.get(_LONGER.get(name, name))
     if factor is None:
-        raise PlanError(f"{text!r} is not a duration: unknown unit {unit!r}", hint="use ns, us, ms, s, m or h")
+        raise PlanError(f"{text!r} is not a {what}: unknown unit {unit!r}", hint="use ns, us, ms, s, m or h")
     return factor
 
 
@@ -126,7 +130,7 @@ def parse_per_s(text: str, *, zero: bool = False) -> float:
     if match is None or factor is None:
         raise PlanError(f"{text!r} is not a rate", hint=f"write it like {_PER_S_EXAMPLE}")
     number = parse_number(match[1], text, "rate") * factor
-    period = parse_number(match["count"] or "1", text, "rate") * _unit_ns(match["unit"] or "s", text)
+    period = parse_number(match["count"] or "1", text, "rate") * _unit_ns(match["unit"] or "s", text, "rate")
     if not period or not (number or zero):
         raise PlanError(f"{text!r} is not a rate: it must be more than 0", hint=f"write it like {_PER_S_EXAMPLE}")
     return float(number * NS_PER_S / period)

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import quote, unquote_to_bytes
 
+from loadgen.model.address import port_number
 from loadgen.model.errors import PlanError
 from loadgen.model.hostname import HostError, ascii_host
 
@@ -120,7 +121,7 @@ def _origin(scheme: str, authority: str) -> tuple[bool, str, int, str]:
     parts = _AUTHORITY.fullmatch(authority)
     if parts is None:
         raise _unreadable(authority)
-    port = int(parts["port"] or _PORTS[scheme]) if len(parts["port"] or "") < 10 else 1 << 16
+    port = port_number(parts["port"]) if parts["port"] else _PORTS[scheme]
     if not 1 <= port <= 65535:
         raise PlanError("the port must be 1 to 65535", hint=_EXAMPLE)
     return scheme == "https", _host(parts["host"]), port, parts["user"] or ""

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from loadgen.host.addresses import to_listen_at
 from loadgen.model.address import format_address
 from loadgen.model.errors import PlanError
 from loadgen.model.units import NS_PER_S
@@ -52,9 +53,12 @@ class ProbeServer:
         self._sweeping: asyncio.TimerHandle | None = None
 
     async def open(self, host: str, port: int) -> int:
-        """Listen on all addresses of `host` (`::` includes IPv4); returns the port.  Raises PlanError if that fails."""
+        """Listen on all addresses of `host` (`::` includes IPv4, `*` is all); returns the port.
+
+        Raises PlanError if that fails.
+        """
         try:
-            found = await look_up(host, port, flags=socket.AI_PASSIVE)
+            found = await look_up(to_listen_at(host), port, flags=socket.AI_PASSIVE)
             for family, _, _, _, address in found:
                 where = (address[0], port, *address[2:])
                 listener = _bound(family, socket.SOCK_STREAM, where)

@@ -10,6 +10,7 @@ import struct
 import threading
 from typing import Any, NamedTuple
 
+from loadgen.host.addresses import to_listen_at
 from loadgen.measure.forwarding import ProxyCounters
 from loadgen.model.address import format_address
 from loadgen.model.errors import PlanError
@@ -257,7 +258,7 @@ def _listen(config: ProxyConfig) -> socket.socket:
     """The listening socket; accepted sockets inherit its options."""
     where = format_address(config.listen_host, config.listen_port)
     try:
-        address = look_up(config.listen_host, config.listen_port)[0]
+        address = look_up(to_listen_at(config.listen_host), config.listen_port)[0]
         sock = socket.socket(address.family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     except OSError as error:
         raise PlanError(f"cannot listen on {where}: {error.strerror}") from error

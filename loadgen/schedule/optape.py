@@ -24,6 +24,7 @@ KEEP_ALIVE = 1  # the request uses a persistent connection
 CLOSE_AFTER = 2  # the request is the last one on its TCP connection
 NO_BODY = 4  # the reply has no body, whatever its head says (HEAD)
 OWN_HOST = 8  # `line` has a Host line of its own
+EMBEDDED = 16  # an object of the page that the rows before it belong to; never `next`, and never a start
 
 FIRST_STATUS_SET = 1_000
 """From this number on, a row's `status` is the number of a set: set k is number FIRST_STATUS_SET + k."""
@@ -42,7 +43,7 @@ OP_DTYPE = np.dtype(
         ("status", "<u2"),  # the expected status code; 0: any of 200 to 399; from FIRST_STATUS_SET on: a set
         ("kind", "u1"),  # the category of the mix (SPECweb99: file class)
         ("group", "u1"),  # the type of operation (SPECweb99: static, standard GET, CAD, POST, CGI)
-        ("flags", "u1"),  # KEEP_ALIVE | CLOSE_AFTER | NO_BODY | OWN_HOST
+        ("flags", "u1"),  # KEEP_ALIVE | CLOSE_AFTER | NO_BODY | OWN_HOST | EMBEDDED
         ("template", "<u4"),  # index into the templates of `values`; 0: the request is `line`, Host line, `rest`
         ("think_ms", "<u4"),  # paced loop: after a good reply, the next operation is due so much later
     ]
@@ -114,7 +115,9 @@ class OpTape:
     and `groups` name the values of these columns.  `kind_shares`: the intended share of each kind, 0..1.  `values`: the
     templates of requests that differ each time; None without such requests.
     `status_sets` (uint64, shape (sets, STATUS_WORDS)): the sets of statuses that rows expect.  `own_bounds`: by kind,
-    the bound that judges its operations; None, and () for all kinds, for the bound of the load.
+    the bound that judges its operations; None, and () for all kinds, for the bound of the load.  `lanes`: over how many
+    TCP connections at once a user loads a page with its embedded objects (loadgen.engine.pages); 0 where each row is an
+    operation of its own.  The lanes have equal parts of the user's line.
     """
 
     ops: NDArray[np.void]
@@ -127,6 +130,7 @@ class OpTape:
     values: Values | None = None
     status_sets: NDArray[np.uint64] = field(default_factory=lambda: status_sets([]))
     own_bounds: tuple[Bound | None, ...] = ()
+    lanes: int = 0
 
     def to_wire(self) -> dict[str, Any]:
         """The tape as plain data for msgpack: bytes, strings and numbers."""
@@ -143,6 +147,7 @@ class OpTape:
             "values": None if self.values is None else self.values.to_wire(),
             "status_sets": self.status_sets.tobytes(),
             "own_bounds": [None if bound is None else bound.to_wire() for bound in self.own_bounds],
+            "lanes": self.lanes,
         }
 
     @classmethod
@@ -159,4 +164,5 @@ class OpTape:
             values=None if wire["values"] is None else Values.from_wire(wire["values"]),
             status_sets=np.frombuffer(wire["status_sets"], dtype=np.uint64).reshape(-1, STATUS_WORDS),
             own_bounds=tuple(None if bound is None else Bound.from_wire(bound) for bound in wire["own_bounds"]),
+            lanes=wire["lanes"],
         )

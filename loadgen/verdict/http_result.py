@@ -10,6 +10,7 @@ from loadgen.model.errors import ExitCode
 from loadgen.model.units import NS_PER_MS
 from loadgen.verdict.canary import CanaryRow
 from loadgen.verdict.disturbance import Disturbance
+from loadgen.verdict.namespace import NamespaceRow
 from loadgen.verdict.result import Trust, Verdict
 from loadgen.verdict.slo import SloCheck
 from loadgen.verdict.span import Span
@@ -174,6 +175,7 @@ class HttpResult:
     versions.  `canary` has a row for each engine; () for a run without canaries.  `handshakes`: None when no TLS
     handshake was completed, and in records of earlier versions.  `stages`: in a run with stages, a row for each that
     has a length.  `stopped_early` says why the run was stopped before its planned end; "" when it was not.
+    `namespaces`: what the kernels of the load machines counted in the window; () in records of earlier versions.
     """
 
     verdict: Verdict
@@ -192,6 +194,7 @@ class HttpResult:
     handshakes: Handshakes | None = None
     stages: tuple[StageRow, ...] = ()
     stopped_early: str = ""
+    namespaces: tuple[NamespaceRow, ...] = ()
 
     @property
     def exit_code(self) -> ExitCode:

@@ -26,8 +26,8 @@ REUSE, BUCKETS = "net.ipv4.tcp_tw_reuse", "net.ipv4.tcp_max_tw_buckets"
 class Demand:
     """A load: `shares[t]` connections to the server at `hosts[t]`, from `sources` (empty: the kernel's choice).
 
-    `connects_per_s`: TCP connections that each of these connections opens per second.
-    `streams`: HTTP/2 streams on each connection.
+    `lanes`: TCP connections that each of these has open at once.  `connects_per_s`: TCP connections that are opened per
+    second for each of those.  `streams`: HTTP/2 streams on each connection.
     """
 
     hosts: tuple[str, ...]
@@ -35,6 +35,12 @@ class Demand:
     connects_per_s: float = 0.0
     sources: tuple[str, ...] = ()
     streams: int = 1
+    lanes: int = 1
+
+    @property
+    def sockets(self) -> tuple[int, ...]:
+        """The TCP connections to each server at once."""
+        return tuple(share * self.lanes for share in self.shares)
 
     @property
     def on_loopback(self) -> bool:

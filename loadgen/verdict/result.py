@@ -11,6 +11,7 @@ from loadgen.verdict.canary import CanaryRow
 from loadgen.verdict.disturbance import Disturbance
 from loadgen.verdict.fair_result import Fairness
 from loadgen.verdict.margin import Margin
+from loadgen.verdict.namespace import NamespaceRow
 from loadgen.verdict.span import PercentileSpans
 from loadgen.verdict.tcp_result import TcpRow
 from loadgen.verdict.time_shares import TimeShares, is_dead
@@ -20,10 +21,10 @@ from loadgen.verdict.vm_counters import VmCounters
 class Verdict(enum.Enum):
     """The verdict of a run (DESIGN.md, "Verdicts")."""
 
-    CONFORMING = "conforming"
-    NOT_CONFORMING = "not conforming"
+    CONFORMING = "conforming"  # the servers meet the rules; VALID in reports of runs without such rules
+    NOT_CONFORMING = "not conforming"  # the servers do not meet the rules
     INVALID = "INVALID"  # the measurement cannot be trusted: nothing is said about the servers
-    DEGRADED = "DEGRADED"  # a worker was lost
+    DEGRADED = "DEGRADED"  # a load machine or an engine was lost
     INTERRUPTED = "interrupted"  # stopped by the user: the measurements are shown, but the run is not judged as a whole
 
     @property
@@ -140,7 +141,8 @@ class IterationResult:
     `checks` decide whether the iteration conforms: conforming share, errors, mix of each class, POST log.  `complete`:
     False when the window was cut short.  `trust`: the checks of the load generator in this window; None in records of
     earlier versions.  `fairness`: see :func:`loadgen.verdict.fairness.fairness`; None with fewer than two VMs, or when
-    no VM served anything.  `tcp`: as in TargetResult, of all targets.  In a run that has no score,
+    no VM served anything.  `tcp`: as in TargetResult, of all targets.  `namespaces`: what the kernels
+    of the load machines counted; () in records of earlier versions.  In a run that has no score,
     `conforming`, `requests_conforming` and `fairness` are None and `checks` is empty.
     """
 
@@ -166,6 +168,7 @@ class IterationResult:
     time: TimeShares | None = None
     cut: int | None = None
     tcp: TcpRow | None = None
+    namespaces: tuple[NamespaceRow, ...] = ()
 
     @property
     def conforms(self) -> bool | None:

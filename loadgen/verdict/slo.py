@@ -138,7 +138,7 @@ def _percent(text: str, left: str, limit: str) -> float:
         value = None
     if match is None or value is None:
         raise PlanError(f"{text!r} is not an objective", hint=_HINT)
-    if not match[2]:
+    if value and not match[2]:
         raise PlanError(
             f"{text!r}: {limit} has no unit", hint=f"write {left}{100 * value:g}% for that share, or {left}{limit}%"
         )

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from loadgen.engine.tcp_accounts import QUICK_LOOKS
 from loadgen.host.counters import parse_snmp
 from loadgen.measure.tcp_view import TcpView
 from loadgen.model.target import Target
@@ -52,10 +53,11 @@ def connects(played: Played) -> int:
 def is_whole(played: Played, before: int) -> None:
     """Check the numbers of a run on loopback, where nothing is lost unless the machine stands still."""
     view, made = played.totals.tcp, connects(played)
-    assert sums(view, "looks") >= made >= 2  # each TCP connection once at its end
+    ends = min(made, QUICK_LOOKS)  # each TCP connection is looked at when it ends, except for very many young ones
+    assert sums(view, "looks") >= ends >= 2
     assert sums(view, "looks") == sums(view, "timed")  # the kernels of today know all fields
-    assert sums(view, "segments_sent") >= 3 * made  # SYN, ACK, request
-    assert sums(view, "segments_received") >= 2 * made
+    assert sums(view, "segments_sent") >= 3 * ends  # SYN, ACK, request
+    assert sums(view, "segments_received") >= 2 * ends
     assert view.rtt[0].total >= 1
     assert view.rtt[0].min_ns > 0
     assert sums(view, "retransmits") <= retransmits_here() - before

@@ -73,9 +73,9 @@ def http_plan(requests: int, seed: int = 1) -> HttpPlan:
     return HttpPlan(requests=asked, connections=16, seed=seed)
 
 
-def support_plan(vms: int, connections: int, seed: int = 1) -> SpecPlan:
-    given = {"workload": "support", "vms": vms, "connections": connections, "seed": seed}
-    return SpecPlan.from_dict({**catalog.defaults_of("support"), **given})
+def later_plan(workload: str, vms: int, connections: int, seed: int = 1) -> SpecPlan:
+    given = {"workload": workload, "vms": vms, "connections": connections, "seed": seed}
+    return SpecPlan.from_dict({**catalog.defaults_of(workload), **given})
 
 
 CASES = {
@@ -89,8 +89,10 @@ CASES = {
         1,
         post_log,
     ),
-    "support": Case(support_plan(3, 4), support_plan(3, 4, seed=2), 12, 3),
-    "support, many connections": Case(support_plan(8, 50), support_plan(8, 50, seed=2), 400, 8),
+    "banking": Case(later_plan("banking", 3, 4), later_plan("banking", 3, 4, seed=2), 12, 3),
+    "banking, many connections": Case(later_plan("banking", 8, 50), later_plan("banking", 8, 50, seed=2), 400, 8),
+    "support": Case(later_plan("support", 3, 4), later_plan("support", 3, 4, seed=2), 12, 3),
+    "support, many connections": Case(later_plan("support", 8, 50), later_plan("support", 8, 50, seed=2), 400, 8),
     "toy": Case(ToyPlan(), ToyPlan(5), 4, 1, lambda counts: b"%d" % counts.sum()),
 }
 CHECKED = [name for name, case in CASES.items() if case.reply]
@@ -108,7 +110,7 @@ def test_every_workload_of_the_catalog_is_tested() -> None:
 def test_an_unknown_workload_is_refused() -> None:
     with pytest.raises(PlanError, match="there is no workload 'gopher'") as caught:
         catalog.choose("gopher")
-    assert "http, specweb99, support" in caught.value.hint
+    assert "http, specweb99, support, banking" in caught.value.hint
 
 
 @pytest.fixture(scope="module", params=CASES)
@@ -171,7 +173,7 @@ def test_a_connection_opens_a_finite_number_of_tcp_connections(name: str) -> Non
 # --- files that servers must serve
 
 
-@pytest.fixture(scope="module", params=["specweb99", "support"])
+@pytest.fixture(scope="module", params=["specweb99", "support", "banking"])
 def files(request: pytest.FixtureRequest) -> ServerFiles:
     found = workload(request.param).files(CASES[request.param].plan)
     assert found is not None
@@ -180,7 +182,7 @@ def files(request: pytest.FixtureRequest) -> ServerFiles:
 
 def test_all_and_only_workloads_that_need_files_are_tested() -> None:
     needing = {name.partition(",")[0] for name, case in CASES.items() if workload(name).files(case.plan) is not None}
-    assert needing == {"specweb99", "support"}
+    assert needing == {"specweb99", "support", "banking"}
 
 
 @pytest.fixture(scope="module")

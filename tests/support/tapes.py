@@ -10,6 +10,7 @@ import numpy as np
 from loadgen.schedule.optape import (
     CHECK_DTYPE,
     CLOSE_AFTER,
+    EMBEDDED,
     KEEP_ALIVE,
     OP_DTYPE,
     START_DTYPE,
@@ -39,6 +40,7 @@ class Op:
     group: int = 0
     target: int = 0
     think_ms: int = 0
+    embedded: bool = False  # an object of the page before it
 
 
 def content(path: str, size: int, literal: bytes = b"", literal_at: int = -1) -> bytes:
@@ -52,8 +54,10 @@ def content(path: str, size: int, literal: bytes = b"", literal_at: int = -1) ->
     return bytes(body)
 
 
-def make_tape(ops: Sequence[Op], connections: int, *, segments: int = 1, spread_ns: int = 0) -> OpTape:
+def make_tape(ops: Sequence[Op], connections: int, *, segments: int = 1, spread_ns: int = 0, lanes: int = 0) -> OpTape:
     """A tape of `ops`; every connection starts at row 0, connection c after c * spread_ns."""
+    pages = [i for i, op in enumerate(ops) if not op.embedded]
+    following = dict(zip(pages, [*pages[1:], pages[0]], strict=True))
     strings = StringsBuilder()
     rows = np.zeros(len(ops), dtype=OP_DTYPE)
     checks = np.zeros(len(ops), dtype=CHECK_DTYPE)
@@ -65,12 +69,12 @@ def make_tape(ops: Sequence[Op], connections: int, *, segments: int = 1, spread_
             i,
             strings.add(op.cookie),
             strings.add(op.literal),
-            (i + 1) % len(ops),
+            following.get(i, i),
             op.target,
             op.status,
             op.kind,
             op.group,
-            CLOSE_AFTER if op.close else KEEP_ALIVE,
+            (CLOSE_AFTER if op.close else KEEP_ALIVE) | EMBEDDED * op.embedded,
             0,
             op.think_ms,
         )
@@ -86,4 +90,4 @@ def make_tape(ops: Sequence[Op], connections: int, *, segments: int = 1, spread_
         )
     starts = np.zeros((segments, connections), dtype=START_DTYPE)
     starts["delay_ns"] = np.arange(connections) * spread_ns
-    return OpTape(rows, checks, strings.build(), starts, ("only",), ("get", "other"), (1.0,))
+    return OpTape(rows, checks, strings.build(), starts, ("only",), ("get", "other"), (1.0,), lanes=lanes)

@@ -12,21 +12,58 @@ import os
 import random
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from pathlib import Path
+from typing import NoReturn
+from unittest import mock
 
 import click
 
 from coordinator.cli import app, main
 from coordinator.cli.commands import COMMANDS
+from loadgen.model.errors import LoadgenError
 
-_PLANS = {
-    "http": ["http://127.0.0.1:9/", "--print-plan"],
-    "spec": ["--print-plan"],
-    "iperf": ["127.0.0.1", "--print-plan"],
-    "forward": ["--print-plan"],
+_URL = "http://127.0.0.1:9/"
+_RECORD = "no-such-record"
+USUAL: dict[str, tuple[list[str], ...]] = {
+    "http": (
+        [_URL, "--print-plan"],
+        [_URL, "--rate", "9/s", "--print-plan"],
+        ["https://127.0.0.1:9/", "--http2", "--print-plan"],
+        [_URL, "--find", "connections", "--slo", "p99<9ms", "--print-plan"],
+    ),
+    "spec": (["--print-plan"], ["--workload", "support", "--print-plan"], ["--vm-driver", "ns", "--print-plan"]),
+    "iperf": (
+        ["127.0.0.1", "--print-plan"],
+        ["127.0.0.1", "-u", "--print-plan"],
+        ["127.0.0.1", "--rr", "--print-plan"],
+    ),
+    "forward": (["--print-plan"],),
+    "pack": (["--print-plan"],),
+    "isolate": (["--print-plan"],),
+    "relative": (["--print-plan", "--", "true"], ["--print-plan", "--recipe", "micro"]),
+    "paper": (["--print-plan"],),
+    "compare": ([_RECORD, _RECORD], ["--interleave", "--plan", _RECORD, "--plan", _RECORD]),
+    "collect": ([_RECORD],),
+    "completion": (["bash"],),
+    "proxy": (["--connect", "127.0.0.1:9"],),
+    "resume": ([_RECORD],),
+    "show": ([_RECORD],),
+    "report": ([_RECORD],),
+    "plot": ([_RECORD],),
+    "web": ([_RECORD],),
+    "worker": (["--join", "127.0.0.1:9", "--cert", "no-such-file"],),
+    "fleet check": (["--hosts", "a"], ["--scheduler", "tcp://127.0.0.1:9"]),
 }
-"""Arguments with which a command does all but send: it reads each option, and prints the plan."""
+"""Usual arguments of commands that are played up to the point where they would act: where they print their plan, miss a
+record, or begin to listen or to connect.  Other commands only parse their arguments.
+"""
+
+
+class Begun(BaseException):
+    """Raised in the place of what acts, once all arguments were read."""
+
+
 _ALPHABET = "09azAZ .:/[]@%<>=,;{}\\'\"-_#?&*~$\x01\x07\x1b\x7f\u0085\n\r\té²٣½ж漢\U0001f600\u202e\udcff\udc80"
 EDGES = (
     "",
@@ -78,38 +115,62 @@ def texts(dice: random.Random) -> str:
     return os.fsdecode(text.encode("utf-8", "surrogateescape"))
 
 
-def command_lines(dice: random.Random) -> Iterator[list[str]]:
-    """Endless command lines with one strange value each."""
-    names = sorted(COMMANDS)
-    while True:
-        name = dice.choice(names)
-        taking = [one for one in _command(name).params if not (isinstance(one, click.Option) and one.is_flag)]
-        if taking:
-            yield [name, *_with(name, dice.choice(taking), texts(dice))]
+def commands() -> Iterator[str]:
+    """The names of all commands; of those in groups, such as `fleet check`, both words."""
+    for name in sorted(COMMANDS):
+        command = _command(name)
+        yield from [f"{name} {one}" for one in sorted(command.commands)] if isinstance(command, click.Group) else [name]
+
+
+def flags(name: str) -> list[click.Option]:
+    """The options of a command that take no value."""
+    return [one for one in _command(name).params if isinstance(one, click.Option) and one.is_flag]
+
+
+def parameters(name: str) -> list[click.Parameter]:
+    """The parameters of a command that take a value."""
+    return [one for one in _command(name).params if not (isinstance(one, click.Option) and one.is_flag)]
+
+
+def command_lines(dice: random.Random, examples: int) -> Iterator[list[str]]:
+    """Command lines with one strange value each: each parameter of each command in turn, until there are enough."""
+    everything = [(name, one) for name in commands() for one in parameters(name)]
+    left = examples
+    while left > 0:
+        dice.shuffle(everything)
+        for name, parameter in everything[:left]:
+            yield [*name.split(), *_with(name, parameter, texts(dice), dice)]
+        left -= len(everything)
 
 
 def _command(name: str) -> click.Command:
-    command = app.get_command(click.Context(app), name)
-    assert command is not None
-    return command
+    found: click.Command | None = app
+    for word in name.split():
+        assert isinstance(found, click.Group)
+        found = found.get_command(click.Context(found), word)
+    assert found is not None
+    return found
 
 
-def _with(name: str, parameter: click.Parameter, value: str) -> list[str]:
-    usual = _PLANS.get(name, [])
+def _with(name: str, parameter: click.Parameter, value: str, dice: random.Random) -> list[str]:
+    usual = dice.choice(USUAL.get(name, ([],)))
     if isinstance(parameter, click.Option):
-        return [*usual, f"{max(parameter.opts, key=len)}={value}"]
-    return [*[word for word in usual if word.startswith("--")], value]
+        return [f"{max(parameter.opts, key=len)}={value}", *usual]
+    first = next((at for at, word in enumerate(usual) if word.startswith("-")), len(usual))
+    return [*usual[first:], value]
 
 
 def wrong(words: list[str]) -> str:
     """What is wrong with how the command line `words` ended; empty when nothing is."""
     out, err = (io.TextIOWrapper(io.BytesIO(), encoding=sys.stdout.encoding, errors="strict") for _ in range(2))
     err = io.TextIOWrapper(io.BytesIO(), encoding=sys.stderr.encoding, errors=sys.stderr.errors)
-    plans = words[0] in _PLANS
+    plays = words[0] in USUAL or " ".join(words[:2]) in USUAL
     sys.argv = ["loadgen", *words]
     try:
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            code = main() if plans else _parse(words)
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), _acting_is_enough():
+            code = main() if plays else _parse(words)
+    except Begun:
+        code = 0
     except BaseException as error:  # noqa: BLE001 - whatever it is, it is the finding
         return f"{type(error).__name__}: {error}"
     err.flush()
@@ -126,21 +187,34 @@ def wrong(words: list[str]) -> str:
     return ""
 
 
+@contextlib.contextmanager
+def _acting_is_enough() -> Iterator[None]:
+    """End a command where it would start its event loop, or forward connections."""
+
+    def begin(*what: object, **how: object) -> NoReturn:
+        for one in what:
+            if isinstance(one, Coroutine):
+                one.close()
+        raise Begun
+
+    with mock.patch("uvloop.run", begin), mock.patch("coordinator.cli.proxy._run", begin):
+        yield
+
+
 def _parse(words: list[str]) -> int:
     """Parse a command line of a command that would act; returns its exit code."""
-    command = _command(words[0])
-    with contextlib.suppress(click.exceptions.Exit, click.ClickException):
-        command.make_context(words[0], list(words[1:]), parent=click.Context(app, info_name="loadgen"))
+    length = 2 if isinstance(_command(words[0]), click.Group) else 1
+    command = _command(" ".join(words[:length]))
+    with contextlib.suppress(click.exceptions.Exit, click.ClickException, LoadgenError):
+        command.make_context(words[0], list(words[length:]), parent=click.Context(app, info_name="loadgen"))
     return 0
 
 
 def search(seed: int, examples: int) -> list[str]:
     """Try `examples` command lines; returns the findings."""
     dice, found = random.Random(seed), []
-    lines = command_lines(dice)
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
-        for _ in range(examples):
-            words = next(lines)
+        for words in command_lines(dice, examples):
             if finding := wrong(words):
                 found.append(f"{[word[:80] for word in words]!a}: {finding}")
         left = [one.name for one in Path(folder).iterdir()]

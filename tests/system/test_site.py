@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
+
+from tests.support.browser import Browser, browsing, needs_browser
 
 ROOT = Path(__file__).parents[2]
 LOADS = {("script", "src"), ("img", "src"), ("link", "href"), ("iframe", "src"), ("source", "srcset")}
@@ -88,3 +92,37 @@ def test_the_site_can_be_searched_without_a_server(site: Path) -> None:
     index = (site / "searchindex.js").read_text(encoding="utf-8")
     assert index.startswith("Search.setIndex(")
     assert all(word in index for word in ("docs/headroom", "jain", "splice"))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with browsing() as started:
+        yield started
+
+
+@needs_browser
+@pytest.mark.parametrize("page", ["docs/index", "docs/tutorial", "docs/reference/trust-checks"])
+@pytest.mark.parametrize(("width", "dark"), [(1280, False), (390, True)], ids=["desk", "dark phone"])
+def test_a_page_is_good_to_read(site: Path, browser: Browser, page: str, width: int, dark: bool) -> None:
+    """It fits its width (what is wider scrolls by itself), and axe-core finds no serious fault."""
+    browser.show_as(width=width, height=844, dark=dark)
+    browser.open_file(site / f"{page}.html")
+    assert (browser.errors(), browser.requests_outside()) == ([], [])
+    assert browser.run("return document.documentElement.scrollWidth <= window.innerWidth")
+    background = browser.run("return getComputedStyle(document.body).backgroundColor")
+    assert (background != "rgb(255, 255, 255)") == dark
+    assert browser.faults() == []
+    browser.errors()  # axe-core asks for style sheets, which a page of a local file may not
+
+
+@needs_browser
+def test_search_finds_a_page_without_a_server(site: Path, browser: Browser) -> None:
+    browser.open(f"{(site / 'search.html').as_uri()}?q=headroom")
+    script = "return [...document.querySelectorAll('#search-results li a')].map(link => link.getAttribute('href'))"
+    deadline = time.monotonic() + 30
+    found: list[str] = []
+    while not found and time.monotonic() < deadline:
+        found = browser.run(script)
+        time.sleep(0.05)
+    assert any(link.startswith("docs/headroom.html") for link in found)
+    assert (browser.errors(), browser.requests_outside()) == ([], [])

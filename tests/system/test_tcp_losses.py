@@ -99,4 +99,4 @@ def test_without_losses_there_are_no_retransmits(lab: Lab, tmp_path: Path, engin
     before = resent(lab, Place.SOURCE)
     _, totals = play(lab, tmp_path / "run", engine)
     assert int(totals.tcp.paths["retransmits"].sum()) <= resent(lab, Place.SOURCE) - before
-    assert int(totals.tcp.paths["looks"].sum()) >= sum(cell.connects for cell in totals.cells.values()) > 0
+    assert int(totals.tcp.paths["looks"].sum()) >= CONNECTIONS

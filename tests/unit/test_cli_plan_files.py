@@ -165,7 +165,7 @@ def test_a_damaged_plan_in_a_record_is_named_with_its_file(tmp_path: Path, plan:
         (
             "iperf",
             'host = "a"\nduration_ns = 1_000_000_000_000_000_000_000',
-            "duration_ns must be between -2^63 and 2^63",
+            "the number of duration_ns is not between -2^63 and 2^63",
         ),
     ],
 )

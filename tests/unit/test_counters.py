@@ -46,7 +46,10 @@ def test_the_counters_of_a_machine(tmp_path: Path) -> None:
         softnet_dropped=12,
         softnet_squeezed=29,
         tcp_retransmits=371,
+        tcp_segments_received=1363,
+        tcp_segments_sent=1367,
         listen_overflows=463,
+        listen_drops=464,
         quotas=None,
     )
 

@@ -11,7 +11,7 @@ import pytest
 from tests.support.commands import accept, lines_of, mention, mentions_of, options
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted((ROOT / "docs").glob("*.md"))
+PAGES = sorted(path for path in (ROOT / "docs").rglob("*.md") if path.parent.name != "decisions")
 FRONT = [ROOT / name for name in ("README.md", "DESIGN.md", "CONTRIBUTING.md")]
 DECISIONS = sorted((ROOT / "docs" / "decisions").glob("*.md"))
 DOCUMENTS = [*FRONT, *PAGES, *DECISIONS, ROOT / "benchmarks" / "RESULTS.md"]
@@ -21,6 +21,7 @@ EACH_DOCUMENT = pytest.mark.parametrize("page", DOCUMENTS, ids=lambda page: page
 SCRIPTS = sorted(path for path in (ROOT / "deploy" / "operator").rglob("*") if path.is_file())
 # Options of sbatch in the text
 OTHERS = {"slurm": {"--exclusive", "--nodes"}}
+WITHOUT_COMMANDS = {"index", "reading-results", "conforming"}
 LONGEST = {"README.md": 120, "DESIGN.md": 200}
 
 
@@ -81,7 +82,7 @@ def test_make_has_the_targets_that_a_page_names(page: Path) -> None:
 
 @EACH_PAGE
 def test_a_page_shows_commands(page: Path) -> None:
-    assert page.stem in ("index", "reading-results") or any(list(lines_of(block)) for block in blocks(page, "sh"))
+    assert page.stem in WITHOUT_COMMANDS or any(list(lines_of(block)) for block in blocks(page, "sh"))
 
 
 @pytest.mark.parametrize("page", [ROOT / "README.md", *PAGES], ids=lambda page: page.stem)
@@ -117,7 +118,7 @@ def test_loadgen_accepts_the_commands_in_comments(script: Path) -> None:
 
 @EACH_PAGE
 def test_options_in_the_text_are_options_of_loadgen(page: Path) -> None:
-    known = set(options()) | OTHERS.get(page.stem, set())
+    known = {"--help", *options()} | OTHERS.get(page.stem, set())
     said = re.findall(r"`(--[a-z0-9-]+)[^`]*`", prose(page))
     assert [option for option in said if option not in known] == []
 

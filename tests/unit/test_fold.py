@@ -273,7 +273,7 @@ def slow_fold(table: NDArray[np.void], ctx: FoldContext) -> tuple[dict[tuple[int
                 tolerable=int(tolerable),
                 overdue=int(overdue),
                 bytes=received if unpaced and due < START else size,
-                connects=int(r["flags"]) & CONNECTED,
+                connects=(int(r["flags"]) & CONNECTED) + (int(r["flags"]) >> 4 & 0xFFF),
                 retries=int(bool(r["flags"] & RETRIED)),
                 rest_ns=ctx.error_rest_ns if r["flags"] & RESTED else 0,
                 surplus=int(bool(r["flags"] & SURPLUS)),
@@ -317,7 +317,12 @@ any_record = st.builds(
     row=st.integers(0, 3),
     connection=st.integers(0, 3),
     outcome=st.integers(0, OUTCOMES - 1),
-    flags=st.builds(lambda flags, status: flags | status << 16, st.integers(0, 15), st.sampled_from([0, 200, 404])),
+    flags=st.builds(
+        lambda flags, more, status: flags | more << 4 | status << 16,
+        st.integers(0, 15),
+        st.sampled_from([0, 0, 1, 7, 4095]),
+        st.sampled_from([0, 200, 404]),
+    ),
 )
 
 

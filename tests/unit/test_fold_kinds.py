@@ -91,6 +91,9 @@ PAGES = dataclasses.replace(
         (10.0, 950_000, 1, 0, 1),
         (10.0, 949_990, 1, 0, 0),
         (1.0, 10, 1, 0, 0),
+        (1.0614, 104_858 + 230, 1, 1, 1),  # the smallest download of the support workload, with a head
+        (1.0616, 104_858 + 230, 1, 0, 1),
+        (1.1063, 104_858 + 230, 1, 0, 0),
     ],
 )
 def test_a_kind_with_a_bound_of_its_own_is_judged_by_it(

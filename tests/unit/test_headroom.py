@@ -217,6 +217,13 @@ def test_runs_that_would_say_nothing_are_left_out() -> None:
     assert result.reasons[2].endswith("the null responder does not speak TLS, and is no proxy")
 
 
+def test_the_null_responder_does_not_stand_for_pages_of_several_requests() -> None:
+    plan = SpecPlan(vms=2, connections=20, workload="banking")
+    result, steps = check(CheckHeadroom(plan, FleetChoice()), [(6, 0.1), (6, 0.1)])
+    assert [step.record for step in steps] == ["run", "one-engine-more"]
+    assert result.reasons[2].endswith("an operation of this workload is several requests")
+
+
 def test_other_machines_get_one_engine_more_each() -> None:
     choice = FleetChoice(hosts=hosts("a,b"))
     result, steps = check(CheckHeadroom(PLAN, choice), [(1_000, 0.1), (1_500, 0.1)])

@@ -91,7 +91,15 @@ def test_bodies_that_cannot_be_read_are_refused_with_the_file(tmp_path: Path) ->
         said = refusal("http", "http://a/", "--body", f"@{name}")
         assert str(name) in said
         assert why in said
-    assert "'' cannot be read" in refusal("http", "http://a/", "--body", "@")
+    assert "the name of the file is missing after @" in refusal("http", "http://a/", "--body", "@")
+
+
+@pytest.mark.parametrize("method", ["", " ", "GE T", "PÖST"])
+def test_a_method_that_is_none_is_refused_also_when_it_is_empty(method: str) -> None:
+    with pytest.raises(PlanError, match=f"{method!r} is not an HTTP method"):
+        CliRunner().invoke(
+            app, ["http", "http://a/", "-X", method, "--print-plan"], standalone_mode=False, catch_exceptions=False
+        )
 
 
 def test_bodies_of_plans_are_text_or_base64() -> None:

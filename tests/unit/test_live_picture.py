@@ -1,16 +1,19 @@
-"""The picture of the live view in the README is made by a tool, from a record."""
+"""The pictures of the documents are made by a tool, from a record."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
+from coordinator.output.terminal.screen import Screen
 from loadgen.measure.snapshot import Snapshot
 from tests.support import results
 from tests.support.snapshots import cell, snapshot, tally
-from tools.live_picture import draw, view_of
+from tools.live_picture import HEIGHT, svg_of, view_of
+from tools.pictures import FOLDER, pictures, recorded
 
 ROOT = Path(__file__).parents[2]
 HEADER = results.header(2)
@@ -46,7 +49,8 @@ def test_the_last_iteration_is_shown_up_to_the_requested_second() -> None:
 
 
 def test_the_picture_has_the_text_of_the_terminal() -> None:
-    svg = draw(view_of(HEADER, SNAPSHOTS))
+    view = Screen(view_of(HEADER, SNAPSHOTS))
+    svg = svg_of(lambda console: console.print(view), "loadgen spec", "live", HEIGHT)
     shown = words(svg)
     for word in ("vm1", "vm2", "48.0", "nginx", "compiled", "2/3", "measuring"):
         assert any(word in one for one in shown), word
@@ -58,8 +62,26 @@ def test_a_run_without_a_measured_window_is_refused() -> None:
         view_of(HEADER, SNAPSHOTS[:5])
 
 
-def test_the_picture_of_the_readme_was_made_by_the_tool() -> None:
-    assert "](docs/live.svg)" in (ROOT / "README.md").read_text(encoding="utf-8")
-    svg = (ROOT / "docs" / "live.svg").read_text(encoding="utf-8")
-    assert any("vm16" in word for word in words(svg))
-    assert "@font-face" not in svg
+@pytest.fixture(scope="module")
+def drawn() -> Mapping[str, str]:
+    with recorded() as path:
+        return pictures(path)
+
+
+def test_the_pictures_are_those_of_the_recorded_run(drawn: Mapping[str, str]) -> None:
+    assert sorted(path.name for path in FOLDER.iterdir()) == sorted(drawn)
+    changed = [name for name, svg in drawn.items() if (FOLDER / name).read_text(encoding="utf-8") != svg]
+    assert changed == [], "run: make picture, and look at the pictures"
+
+
+def test_the_pictures_are_of_the_same_run_and_load_nothing(drawn: Mapping[str, str]) -> None:
+    assert any("vm16" in word for word in words(drawn["live.svg"]))
+    assert any("Verdict:" in word for word in words(drawn["report.svg"]))
+    assert [name for name, svg in drawn.items() if "@font-face" in svg or "url(http" in svg] == []
+
+
+def test_the_documents_show_every_picture(drawn: Mapping[str, str]) -> None:
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    text = "".join(page.read_text(encoding="utf-8") for page in pages)
+    assert [name for name in drawn if f"images/{name})" not in text] == []
+    assert "](docs/images/live.svg)" in (ROOT / "README.md").read_text(encoding="utf-8")

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import ast
 import importlib
-import inspect
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -31,6 +28,7 @@ from loadgen.verdict.fates import Fates
 from loadgen.verdict.result import Verdict
 from loadgen.verdict.rules import RULES
 from loadgen.verdict.slo import Slo
+from tools.reference.checks import names_of
 
 PAGE = (Path(__file__).parents[2] / "docs" / "method.md").read_text("utf-8")
 WINDOW_S = 10
@@ -167,27 +165,6 @@ def test_the_objective_errors_of_the_example() -> None:
     cell.outcomes[Outcome.OK], cell.outcomes[Outcome.RESET], cell.outcomes[Outcome.CUT] = 6, 1, 3
     judged = Slo.parse("errors<1%").judge(Fates(cell, TIMES.cut.since(12 * NS_PER_MS)), 1.0)
     assert f"= {judged.value:.0f} %" in PAGE
-
-
-def names_of(module: ModuleType) -> Iterator[str]:
-    """The names of the checks that a module makes, as far as its text has them."""
-    for node in ast.walk(ast.parse(inspect.getsource(module))):
-        if not isinstance(node, ast.Call):
-            continue
-        called = ast.unparse(node.func)
-        given = {word.arg: word.value for word in node.keywords}
-        if called == "check_mix" and "what" in given:
-            yield _text(given["what"], module)
-        elif called == "Check" or called.startswith("Check."):
-            yield _text(given["name"] if "name" in given else node.args[0], module)
-
-
-def _text(node: ast.expr, module: ModuleType) -> str:
-    if isinstance(node, ast.Name):
-        return str(getattr(module, node.id, ""))
-    if isinstance(node, ast.JoinedStr):
-        return "".join(str(part.value) for part in node.values if isinstance(part, ast.Constant)).strip()
-    return str(node.value) if isinstance(node, ast.Constant) else ""
 
 
 CHECKS = [*TAPE_CHECKS, *IPERF_CHECKS, *FORWARD_CHECKS]

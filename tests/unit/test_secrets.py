@@ -59,12 +59,16 @@ def record(directory: Path, *, shows_secrets: bool = False) -> Path:
     return directory
 
 
-@pytest.mark.parametrize("line", [*HEADERS[:2], *OTHERS, "x-auth-token: s", "X-CSRF-Token:s", "PRIVATE-TOKEN: s"])
+@pytest.mark.parametrize(
+    "line", [*HEADERS[:2], *OTHERS, "x-auth-token: s", "X-CSRF-Token:s", "PRIVATE-TOKEN: s", "X-JWT: s", "DPoP: s"]
+)
 def test_headers_that_hold_secrets_are_masked(line: str) -> None:
     assert mask_header(line) == f"{line.partition(':')[0]}: {MASK}"
 
 
-@pytest.mark.parametrize("line", ["Accept: a", "Author: me", "Content-Type: a/b", "X-Request-Id: 7", "Cookie:"])
+@pytest.mark.parametrize(
+    "line", ["Accept: a", "Author: me", "Content-Type: a/b", "X-Request-Id: 7", "Cookie:", "X-Pwdx: 1"]
+)
 def test_other_headers_stay(line: str) -> None:
     assert mask_header(line) == line
 
@@ -80,6 +84,9 @@ def test_other_headers_stay(line: str) -> None:
         ("http://h/?b=2&X-Amz-Signature=1#id_token=3", "http://h/?b=2&X-Amz-Signature=***#id_token=***"),
         ("http://h/?key=1;sig=2", "http://h/?key=***;sig=***"),
         ("http://h/a@b?page=1", "http://h/a@b?page=1"),
+        ("http://h/?api%5Fkey=1&tok%65n=2", "http://h/?api%5Fkey=***&tok%65n=***"),
+        ("http://h/eyJhbGciOiJIUzI1NiJ9.eyJzIjoiMSJ9.abc-_/x", "http://h/***/x"),
+        ("http://h/eyJhbGci.png", "http://h/eyJhbGci.png"),
     ],
 )
 def test_urls(text: str, masked: str) -> None:
@@ -94,10 +101,25 @@ def test_urls(text: str, masked: str) -> None:
         (BODY, '{"user": "ann", "password": "***"}'),
         ("{'client_secret': 5, 'n': 1}", "{'client_secret': ***, 'n': 1}"),
         ("plain text", "plain text"),
+        ("<a><password>x</password><n>1</n></a>", "<a><password>***</password><n>1</n></a>"),
+        ('<w:Token t="1">x y</w:Token>', '<w:Token t="1">***</w:Token>'),
+        ("<token>{{token}}</token>", "<token>{{token}}</token>"),
+        ('{"token": ["a", "b"], "n": [1]}', '{"token": ***, "n": [1]}'),
+        ('{"secret": {"a": {"b": "c"}}, "n": {"a": 1}}', '{"secret": ***, "n": {"a": 1}}'),
+        ('{"token": {{token}}}', '{"token": {{token}}}'),
+        ("-----BEGIN RSA PRIVATE KEY-----\nabc\n-----END RSA", "-----BEGIN RSA PRIVATE KEY-----\n***\n-----END RSA"),
+        ("-----BEGIN PRIVATE KEY-----\nabc", "-----BEGIN PRIVATE KEY-----\n***\n"),
+        (
+            '--x\r\nContent-Disposition: form-data; name="pwd"\r\n\r\na\r\nb\r\n--x\r\n'
+            'Content-Disposition: form-data; name="n"\r\nContent-Type: a/b\r\n\r\n1\r\n--x--\r\n',
+            '--x\r\nContent-Disposition: form-data; name="pwd"\r\n\r\n***\r\n--x\r\n'
+            'Content-Disposition: form-data; name="n"\r\nContent-Type: a/b\r\n\r\n1\r\n--x--\r\n',
+        ),
     ],
 )
 def test_bodies(body: str, masked: str) -> None:
     assert mask_body(body) == masked
+    assert mask_body(masked) == masked
 
 
 @pytest.mark.parametrize("name", ["authorization", "session_id", "sid", "JWT", "refresh_token"])
@@ -256,12 +278,32 @@ def test_messages_are_masked(
 
 
 @pytest.mark.parametrize(
-    "text", ["a", "?", "token", "9a", "a-", "&token", "token=", "a@", "token ", "Bearer ", "://", "=:"]
+    "text",
+    [
+        *(
+            "a",
+            "?",
+            "token",
+            "9a",
+            "a-",
+            "&token",
+            "token=",
+            "a@",
+            "token ",
+            "Bearer ",
+            "://",
+            "=:",
+            "eyJaaaaa.",
+            " eyJaaaaa",
+        ),
+        *("token:[", "token:{", "token:[a", "<token ", "<token>a", '; name="token"', '; name="token"\n', "-----BEGIN "),
+    ],
 )
 def test_a_huge_text_is_masked_without_going_back(text: str) -> None:
     # A pattern that goes back would need hours for these; the suite would be stopped.
     for ending in ("", "@", "=", "=x", " "):
         mask_text(text * (400_000 // len(text)) + ending)
+        mask_body("form-data </ PRIVATE KEY" + text * (400_000 // len(text)) + ending)
 
 
 def test_a_long_text_takes_linear_time() -> None:

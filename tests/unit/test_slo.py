@@ -44,6 +44,8 @@ HUNDRED = list(range(1, 101))
         ("rate>=10", 10, True),
         ("rate>1k/s", 10, False),
         ("errors<0.1%", 0, True),
+        ("errors<=0", 0, True),  # in any unit
+        ("errors<0", 0, False),
         ("shed<1%", 0, True),
     ],
 )

@@ -11,7 +11,16 @@ import numpy as np
 import pytest
 
 from loadgen.engine.api import Segment
-from loadgen.engine.tcp_accounts import FIELDS, INFO_BYTES, LOOK_NS, LOOKS_AT_ONCE, ROUND_NS, TcpAccounts
+from loadgen.engine.tcp_accounts import (
+    FIELDS,
+    INFO_BYTES,
+    LOOK_NS,
+    LOOKS_AT_ONCE,
+    QUICK_LOOKS,
+    QUICK_NS,
+    ROUND_NS,
+    TcpAccounts,
+)
 from loadgen.engine.tcp_looks import TcpLooks
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.histograms import Histograms
@@ -78,9 +87,9 @@ def test_what_a_tcp_connection_counts_is_added_up_once() -> None:
         sock.info = info(retransmits=5, rtt_us=70)
         looks.look(4 * NS_PER_S, [Slot(3, sock), Slot(7)])
         sock.info = info(retransmits=6)
-        looks.ended(3, sock)
+        looks.ended(3, sock, NS_PER_S)
         sock.info = info(retransmits=4)  # the next TCP connection with this descriptor
-        looks.ended(7, sock)
+        looks.ended(7, sock, NS_PER_S)
     table = looks.table()
     assert column(table, "retransmits") == [6, 5]
     assert column(table, "looks") == [3, 2]
@@ -93,9 +102,9 @@ def test_older_kernels_and_other_sockets() -> None:
         sock.info = info(retransmits=3, out_of_order=9, busy_us=5, size=192)
         looks.look(NS_PER_S, [Slot(0, sock)])
         sock.info = info(retransmits=4, size=104)
-        looks.ended(0, sock)
+        looks.ended(0, sock, NS_PER_S)
         sock.info = None  # a Unix socket
-        looks.ended(0, sock)
+        looks.ended(0, sock, NS_PER_S)
     table = looks.table()
     names = ("retransmits", "out_of_order", "busy_us", "looks", "timed", "ordered")
     assert [column(table, name)[0] for name in names] == [4, 0, 5, 2, 1, 0]
@@ -112,6 +121,22 @@ def test_many_connections_are_looked_at_in_turn() -> None:
     assert LOOKS_AT_ONCE == 100
     assert seen[:6] == [100, 100, 200, 200, 250, 250]
     assert seen[-1] == 250  # once a second
+
+
+def test_of_many_short_tcp_connections_some_are_looked_at() -> None:
+    looks = TcpLooks([0])
+    with Sock() as sock:
+        sock.info = info(retransmits=2)
+        looks.look(NS_PER_S, [Slot(0, sock)])
+        for _ in range(QUICK_LOOKS + 3):
+            looks.ended(0, sock, QUICK_NS - 1)
+        assert column(looks.table(), "looks") == [1 + QUICK_LOOKS]
+        seen = column(looks.table(), "retransmits")[0]
+        looks.ended(0, sock, QUICK_NS)  # old enough
+        assert column(looks.table(), "retransmits") == [seen + 2]
+        looks.look(3 * NS_PER_S, [Slot(0)])
+        looks.ended(0, sock, 0)
+    assert column(looks.table(), "looks") == [3 + QUICK_LOOKS]
 
 
 SEGMENT = Segment(

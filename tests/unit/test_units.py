@@ -57,6 +57,8 @@ def test_the_text_of_a_duration_is_the_shortest(number: int, unit: str) -> None:
         ("3μs", 3000),  # the Greek letter; above, it was the micro sign
         ("10sec", 10 * NS_PER_S),
         ("2min", 120 * NS_PER_S),
+        ("2 minutes", 120 * NS_PER_S),
+        ("1 hour 30 secs", 3630 * NS_PER_S),
     ],
 )
 def test_durations_are_read(text: str, duration_ns: int) -> None:
@@ -154,6 +156,8 @@ def test_numbers_of_rates_and_sizes_may_have_an_exponent() -> None:
         ("1M", 1e6),
         ("30/m", 0.5),
         ("30/min", 0.5),
+        ("30/minute", 0.5),
+        ("10/second", 10.0),
         ("300/1m", 5.0),
         ("300/10s", 30.0),
         ("36/h", 0.01),
@@ -190,6 +194,11 @@ def test_other_rates_are_refused(text: str) -> None:
         parse_per_s(text)
     assert repr(text) in caught.value.message
     assert caught.value.hint or "too large" in caught.value.message
+
+
+def test_the_unit_of_a_rate_is_not_called_that_of_a_duration() -> None:
+    with pytest.raises(PlanError, match="'1/d' is not a rate: unknown unit 'd'"):
+        parse_per_s("1/d")
 
 
 def test_a_bare_number_is_refused_where_its_unit_is_in_doubt() -> None:

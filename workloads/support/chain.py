@@ -1,46 +1,23 @@
-"""The sequence of pages, downloads and think times, dealt from decks.  Pure.
-
-A walk that is drawn freely strays from the intended shares much further than independent draws do.  So each state has a
-deck of the states that follow it, which is shuffled and dealt to its end before it is shuffled again.
-"""
+"""The sequence of pages, downloads and think times, dealt from decks.  Pure."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
+from workloads import walk
 from workloads.deal import deal_quantiles, zipf
 from workloads.support import facts
 
 _STRATA = 10
 
-
-def _solved() -> tuple[float, ...]:
-    size = len(facts.KINDS)
-    follows = np.zeros((size, size))
-    for state, row in facts.NEXT.items():
-        follows[state, list(row)] = np.array(list(row.values())) / sum(row.values())
-    # the shares stay the same after a step, and add up to 1
-    balance = np.vstack([follows.T - np.eye(size), np.ones(size)])
-    shares = np.linalg.lstsq(balance, np.array([0.0] * size + [1.0]), rcond=None)[0]
-    return tuple(shares.tolist())
-
-
-SHARES = _solved()
+SHARES = walk.shares_of(facts.NEXT)
 """The share of each state in a long walk."""
 
 
 def deal_states(least: int, rng: np.random.Generator) -> NDArray[np.int64]:
     """The states of whole sessions, at least `least` of them; the first is HOME, the last is DOWNLOAD."""
-    decks = {state: [after for after, count in row.items() for _ in range(count)] for state, row in facts.NEXT.items()}
-    left: dict[int, list[int]] = {state: [] for state in decks}
-    states, state = [facts.HOME], facts.HOME
-    while len(states) < least or state != facts.DOWNLOAD:
-        if not left[state]:
-            left[state] = [decks[state][at] for at in rng.permutation(len(decks[state]))]
-        state = left[state].pop()
-        states.append(state)
-    return np.array(states, np.int64)
+    return walk.deal_walk(facts.NEXT, facts.HOME, least, rng, ends=lambda state, after: state == facts.DOWNLOAD)
 
 
 def deal_thinks_ms(states: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
@@ -49,10 +26,8 @@ def deal_thinks_ms(states: NDArray[np.int64], rng: np.random.Generator) -> NDArr
     within = np.flatnonzero(states != facts.DOWNLOAD)
     without = max(0, len(within) - round(facts.THINK_SHARE * len(states)))
     chosen = np.sort(rng.permutation(within)[without:])
-    # Geometric, at least one step: the exponential distribution in whole steps that has this mean.
-    ends = np.log1p(-facts.THINK_STEP_S / facts.THINK_MEAN_S)
-    steps = np.ceil(np.log1p(-deal_quantiles(len(chosen), _STRATA, rng)) / ends)
-    thinks[chosen] = np.clip(steps, 1, facts.THINK_MAX_S // facts.THINK_STEP_S) * (1000 * facts.THINK_STEP_S)
+    mean_s, most_s, step_s = facts.THINK_MEAN_S, facts.THINK_MAX_S, facts.THINK_STEP_S
+    thinks[chosen] = 1000 * walk.deal_thinks_s(len(chosen), rng, mean_s=mean_s, most_s=most_s, step_s=step_s)
     return thinks
 
 

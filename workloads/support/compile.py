@@ -21,7 +21,7 @@ from loadgen.model.bound import Bound, BoundKind
 from loadgen.model.plan import SpecPlan
 from loadgen.model.units import NS_PER_MS, NS_PER_S
 from loadgen.schedule.optape import CHECK_DTYPE, CLOSE_AFTER, KEEP_ALIVE, OP_DTYPE, START_DTYPE, OpTape, StringsBuilder
-from workloads.circle import stride
+from workloads.circle import start_inside
 from workloads.content import header_line
 from workloads.deal import SESSIONS, deal_sessions
 from workloads.support import chain, downloads, facts, pages
@@ -163,27 +163,9 @@ def _starts(
 
     Row i of the latter follows as row `len(span_ns) + i` of the tape.
     """
-    total, phases = plan.total_connections, plan.phases
-    ends = np.cumsum(span_ns)
-    circle = int(ends[-1])
-    slots = np.arange(total) * stride(total) % total
-    arrival_ns = slots[::-1] * phases.ramp_up_ns // total
-    passed_ns = total * phases.measure_ns
-    is_long = passed_ns >= _LONG_NS
-    starts = np.zeros((phases.iterations, total), START_DTYPE)
-    begin_ns = int(rng.integers(circle))
-    outlasts = np.zeros((phases.iterations, total), np.bool_)
-    for iteration in range(phases.iterations):
-        # Many connections pass neighbouring stretches of the circle in a window, and the next ones in the next window:
-        # so they meet the dealt mix.  A few could all be inside of one download, and are spread over the circle.
-        at_window = begin_ns + slots * (passed_ns if is_long else circle) // total
-        begin_ns = begin_ns + passed_ns if is_long else int(rng.integers(circle))
-        at_arrival = (at_window - phases.lead_ns(iteration) + arrival_ns) % circle
-        inside = np.searchsorted(ends, at_arrival, side="right")
-        due_ns = arrival_ns + ends[inside] - at_arrival
-        outlasts[iteration] = due_ns > phases.lead_ns(iteration) + phases.measure_ns * 9 // 10
-        starts["row"][iteration] = np.where(outlasts[iteration], inside, (inside + 1) % len(ends))
-        starts["delay_ns"][iteration] = np.where(outlasts[iteration], arrival_ns, due_ns)
-    under_way, place = np.unique(starts["row"][outlasts], return_inverse=True)
-    starts["row"][outlasts] = len(ends) + place
+    found = start_inside(plan, span_ns, _LONG_NS, rng)
+    starts = np.zeros(found.anew.shape, START_DTYPE)
+    starts["row"], starts["delay_ns"] = found.operation, found.delay_ns
+    under_way, place = np.unique(found.operation[found.anew], return_inverse=True)
+    starts["row"][found.anew] = len(span_ns) + place
     return starts, under_way.astype(np.int64)

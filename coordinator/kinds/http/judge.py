@@ -96,6 +96,7 @@ def _judge(played: Played[HttpPlan, TapeMeasured], evidence: TapeEvidence) -> Ht
         canary=canary_rows(evidence),
         handshakes=_handshakes(measured),
         stages=_stages(played, evidence, result),
+        namespaces=measured.intake.namespaces.rows(0),
     )
 
 

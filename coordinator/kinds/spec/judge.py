@@ -65,6 +65,7 @@ def _judge(played: Played[SpecPlan, TapeMeasured], evidence: TapeEvidence) -> Ru
             one,
             trust=judge_trust(trust_evidence(evidence, totals, Loop.PACED, (one.index,))),
             targets=_with_counters(one.targets, vms.counters(one.index)),
+            namespaces=evidence.measured.intake.namespaces.rows(one.index),
         )
         for one in _iterations(evidence, totals)
     ]
@@ -126,6 +127,9 @@ def connection_rows(run: TapeEvidence) -> NDArray[np.void]:
         rows["iteration"] = window
         rows["target"] = asked.target_of
         rows["kbit_per_s"] = found["bits_per_s"] / 1000
+        lossy = totals.tcp.slots[totals.tcp.slots["window"] == window]
+        for name in ("retransmits", "out_of_order"):
+            rows[name][lossy["connection"]] = lossy[name]
         parts.append(rows)
     return np.concatenate(parts)
 

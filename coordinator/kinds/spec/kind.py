@@ -30,7 +30,7 @@ from loadgen.schedule.placement import Placement
 from loadgen.verdict.early import BestRest, missed_by_connections
 from loadgen.verdict.result import Check, RunResult
 from workloads.api import Workload
-from workloads.catalog import of_spec
+from workloads.catalog import of_spec, tcp_connections
 
 
 class SpecKind(TapeKind[SpecPlan, RunResult]):
@@ -76,7 +76,7 @@ class SpecKind(TapeKind[SpecPlan, RunResult]):
             server=plan.server,
             address=plan.vm_address,
             base_port=plan.base_port,
-            connections=plan.connections,
+            connections=tcp_connections(plan),
             docroots=document_roots(cache, plan.vms, own=plan.fileset_per_vm),
             app=files.app,
             proof_path=files.proof_path,

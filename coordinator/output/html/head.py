@@ -17,8 +17,8 @@ from loadgen.verdict.result import Verdict
 _MEANS = {
     Verdict.CONFORMING: "The measurement can be trusted, and what was asked for holds.",
     Verdict.NOT_CONFORMING: "The measurement can be trusted, and what was asked for does not hold.",
-    Verdict.INVALID: "The measurement cannot be trusted: it says nothing about the servers, and there is no score. "
-    "All numbers below are evidence of what went wrong.",
+    Verdict.INVALID: "The measurement cannot be trusted, so there is no score. The numbers below are evidence of what "
+    "went wrong, and not of what the servers can do.",
     Verdict.DEGRADED: "A part of the load was lost, so there is no score.",
     Verdict.INTERRUPTED: "Stopped by the user: what was measured is shown, but the run is not judged as a whole.",
 }

@@ -108,17 +108,17 @@ def _series(
         low, middle, high = (_percentiles(values, q) for q in (10, 50, 90))
         data["spread"] = {"low": plains(low), "high": plains(high)}
         extra = [(f"median {scene.word}", middle), ("10 % below", low), ("90 % below", high)]
-        series = [extra[0], *series]
+        series.append(extra[0])
         note = (
             f"Of {len(names):,} {scene.word}s: the median, the middle 80 % as an area, and the {len(shown)} worst of "
             f"the run as lines. {note}"
         )
     if whole is not None and len(names) > 1:
-        series = [(f"all {scene.word}s together", whole), *series]
+        series.append((f"all {scene.word}s together", whole))
     data["series"] = [{"name": name, "y": plains(one.tolist())} for name, one in series]
     data["bands"] = scene.shades()
     table = dict(series) | dict(extra)
-    says = _says(series[-1 if len(series) == 1 else 0][0], series[0][1], unit)
+    says = _says(*series[0], unit)
     return Plot(f"{title}, by {scene.word}", says, data, _table(title, line, table, unit), note)
 
 

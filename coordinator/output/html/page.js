@@ -30,7 +30,7 @@
     const known = points.filter((one) => one.y != null);
     const marks = shades(data);
     if (data.spread)
-      marks.push(Plot.areaY(data.x, { x: data.x, y1: data.spread.low, y2: data.spread.high, fill: "var(--c1)", fillOpacity: 0.25 }));
+      marks.push(Plot.areaY(data.x, { x: data.x, y1: data.spread.low, y2: data.spread.high, fill: "currentColor", fillOpacity: 0.16 }));
     const one = known.length <= 2 * names.length; // a single column would be an invisible line
     marks.push(Plot.line(points, { x: "x", y: "y", z: "name", stroke: "name", strokeWidth: 1.6 }));
     if (one || data.dots) marks.push(Plot.dot(known, { x: "x", y: "y", fill: "name", r: 3 }));
@@ -109,10 +109,10 @@
     const place = { [group]: "group", [name]: "name" };
     return Plot.plot({
       ...common(data, width),
-      ...(across ? { height: 50 + data.groups.length * (14 * names.length + 10), marginLeft: 20, marginRight: widest(data.groups) } : {}),
+      ...(across ? { height: 50 + data.groups.length * (14 * names.length + 10), marginLeft: widest(data.groups), marginRight: 20 } : {}),
       [value]: { ...axis(data, "valueLabel"), grid: true, tickFormat: short, ticks: 5 },
       [name]: { axis: null, domain: names },
-      [group]: { ...(across ? { label: null } : axis(data, "groupLabel")), domain: data.groups },
+      [group]: { ...(across ? { label: null, axis: "left" } : axis(data, "groupLabel")), domain: data.groups },
       color: { ...colours(names), legend: true },
       marks: [
         bar(known, { ...place, [value]: "value", fill: "name", [gap]: 1, tip: { format: { [value]: short } } }),

@@ -100,7 +100,8 @@ def time_blocks(rows: Sequence[Row], word: str) -> Iterator[Block]:
     }
     cells = tuple((row.name, *(f"{100 * getattr(time, name):.2f}" for name in used)) for row, time in known[:_COUNTED])
     left = len(known) - len(shown)
-    note = "All the time of all connections of the median iteration; the parts add up to 100 %. The worst first."
+    window = "the median iteration" if word == "VM" else "the measured window"
+    note = f"All the time of all connections in {window}; the parts add up to 100 %. The worst first."
     note += f" {left:,} better ones are not drawn." if left else ""
     first = shown[0]
     most = max(used, key=lambda name: getattr(first[1], name)) if used else "service"

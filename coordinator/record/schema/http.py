@@ -19,7 +19,7 @@ from coordinator.record.schema.common import (
 from coordinator.record.schema.disturbance import DisturbanceOrUnset
 from coordinator.record.schema.span import Interval
 from coordinator.record.schema.spec import Time
-from coordinator.record.schema.tcp import TcpOrUnset
+from coordinator.record.schema.tcp import NamespacesOrUnset, TcpOrUnset
 from loadgen.model.http_plan import HttpPlan
 from loadgen.verdict.http_result import Times
 
@@ -153,6 +153,7 @@ class HttpDocument(Document, kw_only=True, tag="http"):
     tls_handshakes: Annotated[
         TlsHandshakes | UnsetType, Meta(description="Present when a TLS handshake was completed.")
     ] = UNSET
+    namespaces: NamespacesOrUnset = UNSET
     plan: Annotated[HttpPlan, Meta(description="The plan of the run, with everything that is needed to repeat it.")]
     seed: int
     fleet: Fleet

@@ -73,15 +73,15 @@ def page_text(schema: Mapping[str, Any]) -> str:
     types: Mapping[str, Any] = schema["$defs"]
     mapping: Mapping[str, str] = schema["discriminator"]["mapping"]
     documents = {kind: _name(mapping[kind]) for kind in sorted(mapping, key=_place)}
-    reached = {kind: _reached(types, document) for kind, document in documents.items()}
+    reached = {kind: types_below(types, document) for kind, document in documents.items()}
     shared = {name for name in types if sum(name in names for names in reached.values()) > 1}
     parts = [_HEAD]
     for kind, document in documents.items():
         parts.append(f"## {_KINDS.get(kind, kind)}\n\n{_table(types, document)}")
-        parts += [_section(types, name) for name in reached[kind][1:] if name not in shared]
+        parts += [section_of(types, name) for name in reached[kind][1:] if name not in shared]
     parts.append("## Parts of several documents\n")
     in_order = dict.fromkeys(name for names in reached.values() for name in names)
-    parts += [_section(types, name) for name in in_order if name in shared]
+    parts += [section_of(types, name) for name in in_order if name in shared]
     return "\n".join(parts)
 
 
@@ -90,8 +90,8 @@ def _place(kind: str) -> tuple[int, str]:
     return (known.index(kind) if kind in known else len(known)), kind
 
 
-def _reached(types: Mapping[str, Any], document: str) -> list[str]:
-    """The types with fields that a document consists of, itself first, nearest first."""
+def types_below(types: Mapping[str, Any], document: str) -> list[str]:
+    """The types with fields that a type consists of, itself first, nearest first."""
     found, left = [document], deque([document])
     while left:
         for name in _refs(types[left.popleft()]["properties"]):
@@ -112,10 +112,11 @@ def _refs(value: Any) -> Iterator[str]:
             yield from _refs(item)
 
 
-def _section(types: Mapping[str, Any], name: str) -> str:
+def section_of(types: Mapping[str, Any], name: str, title: str = "") -> str:
+    """The section of a type: its name as a heading, or another `title`, what it is, and the table of its fields."""
     # The description is a docstring: it may name errors, and values of Python.
     about = re.sub(r" ?\bRaises [^.]*\.", "", _cell(types[name].get("description", ""))).replace("None", "null")
-    return f"### {name}\n\n" + (f"{about}\n\n" if about else "") + _table(types, name)
+    return f"{title or f'### {name}'}\n\n" + (f"{about}\n\n" if about else "") + _table(types, name)
 
 
 def _table(types: Mapping[str, Any], name: str) -> str:

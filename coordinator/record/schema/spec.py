@@ -28,7 +28,7 @@ from coordinator.record.schema.disturbance import DisturbanceOrUnset
 from coordinator.record.schema.fairness import Fairness
 from coordinator.record.schema.margin import Margin
 from coordinator.record.schema.span import Interval
-from coordinator.record.schema.tcp import TcpOrUnset
+from coordinator.record.schema.tcp import NamespacesOrUnset, TcpOrUnset
 from coordinator.record.schema.vm_counters import VmCountersOrUnset
 from loadgen.model.plan import SpecPlan
 from loadgen.verdict.time_shares import TimeShares
@@ -165,6 +165,7 @@ class Iteration(Struct, kw_only=True):
     time: Time = UNSET
     cut: Cut | UnsetType = UNSET
     tcp: TcpOrUnset = UNSET
+    namespaces: NamespacesOrUnset = UNSET
 
 
 class RunPart(Struct, kw_only=True):

@@ -59,6 +59,48 @@ class TcpPart(Struct, kw_only=True):
     ] = UNSET
 
 
+Counted = Count | UnsetType
+
+
+class Namespace(Struct, kw_only=True):
+    """What the kernel of a load machine counted in its network namespace: of everything there, not of the load alone.
+
+    A counter that the kernel does not have is missing.
+    """
+
+    machine: Annotated[str, Meta(description="Name of the load machine.")]
+    seconds: Annotated[int, Meta(ge=0, description="Seconds of the window that were read.")]
+    tcp_segments_sent: Annotated[Counted, Meta(description="Segments sent, without those sent again (OutSegs).")] = (
+        UNSET
+    )
+    tcp_segments_received: Annotated[Counted, Meta(description="Segments received (InSegs).")] = UNSET
+    tcp_retransmits: Annotated[Counted, Meta(description="Segments sent again (RetransSegs).")] = UNSET
+    tcp_syn_retransmits: Annotated[Counted, Meta(description="SYN segments sent again (TCPSynRetrans).")] = UNSET
+    tcp_timeouts: Annotated[Counted, Meta(description="Retransmission timeouts (TCPTimeouts).")] = UNSET
+    tcp_loss_probes: Annotated[Counted, Meta(description="Tail loss probes sent (TCPLossProbes).")] = UNSET
+    tcp_out_of_order: Annotated[Counted, Meta(description="Segments received out of order (TCPOFOQueue).")] = UNSET
+    tcp_received_twice: Annotated[
+        Counted, Meta(description="Segments that had come before: the other end sent them again (TCPDSACKOldSent).")
+    ] = UNSET
+    tcp_receive_drops: Annotated[
+        Counted, Meta(description="Segments dropped because a receive buffer was full (TCPRcvQDrop).")
+    ] = UNSET
+    tcp_aborted_on_timeout: Annotated[
+        Counted, Meta(description="Connections given up after retransmissions (TCPAbortOnTimeout).")
+    ] = UNSET
+    listen_overflows: Annotated[
+        Counted, Meta(description="Connections that found a listen queue full (ListenOverflows).")
+    ] = UNSET
+    listen_drops: Annotated[Counted, Meta(description="Connection attempts dropped by listeners (ListenDrops).")] = (
+        UNSET
+    )
+
+
+NamespacesOrUnset = Annotated[
+    list[Namespace] | UnsetType,
+    Meta(description="Counters of the network namespaces of the load machines; missing when none was read."),
+]
+
 TcpOrUnset = Annotated[
     TcpPart | UnsetType,
     Meta(description="What the kernel of the load machines saw of the TCP connections; missing when it saw none."),

@@ -34,6 +34,7 @@ class Core:
         numbering: tuple[int, int, int] = ...,
         requests: int = ...,
         request_ns: int = ...,
+        lanes: int = ...,
     ) -> None: ...
     def arm(self, start_ns: int, end_ns: int) -> None: ...
     def play(

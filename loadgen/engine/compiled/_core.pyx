@@ -132,7 +132,7 @@ cdef extern from "engine.h":
         tape tape
         values values
         load load
-        uint32_t targets, remotes, sources, connections
+        uint32_t targets, remotes, sources, connections, lanes
         const uint32_t *number_of
         const uint32_t *target_of
         const uint32_t *remote_of
@@ -199,7 +199,7 @@ cdef class Core:
 
     `targets` are tuples (Host line, connection number for unsent operations), `remotes` and `sources` are socket
     addresses to connect to and from.  `numbers`, `target_of`, `remote_of` and `source_of` are uint32 arrays with one
-    entry per connection.  If the last number is NOBODY, that connection is the canary: it plays the last row of the
+    entry per connection; with `lanes`, see page.h.  If the last number is NOBODY, that connection is the canary: it plays the last row of the
     tape, with `canary_times` (phase, period and the longest delay, in ns).  `values` (a loadgen.schedule.values.Values,
     or None) makes requests of templates; `numbering` is the first number, the step between two, and the length of the
     longest request.  Raises MemoryError, and OSError when no descriptor is left.
@@ -212,7 +212,7 @@ cdef class Core:
         self, arrays, list targets, list remotes, list sources, numbers, target_of, remote_of, source_of,
         double ns_per_byte, *, int64_t line_bps, int64_t timeout_ns, int64_t error_rest_ns, bint paced_reads,
         bint kernel_stamps, bint open, uint32_t max_backlog, canary_times=(0, 1, 0), int64_t requests=0,
-        int64_t request_ns=0, values=None, numbering=(0, 1, 0)
+        int64_t request_ns=0, values=None, numbering=(0, 1, 0), uint32_t lanes=0
     ):
         cdef _Tape held_tape = _Tape(*arrays)
         cdef setup given
@@ -234,7 +234,7 @@ cdef class Core:
         given.load.max_backlog, given.load.requests, given.load.request_ns = max_backlog, requests, request_ns
         given.canary.phase_ns, given.canary.period_ns, given.canary.max_behind_ns = canary_times
         given.targets, given.remotes, given.sources = len(targets), len(remotes), len(sources)
-        given.connections = len(numbers)
+        given.connections, given.lanes = len(numbers), lanes
         given.number_of = <const uint32_t *><uintptr_t>numbers.ctypes.data
         given.target_of = <const uint32_t *><uintptr_t>target_of.ctypes.data
         given.remote_of = <const uint32_t *><uintptr_t>remote_of.ctypes.data

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "openloop.h"
+#include "page.h"
 #include "idempotent.h"
 #include "overdue.h"
 #include "quota.h"
@@ -52,15 +53,17 @@ static void record(struct engine *engine, struct connection *c, int64_t done_ns,
     /* without a TCP connection no request was sent */
     if (outcome == OUTCOME_OK && is_overdue(engine, c, done_ns))
         outcome = OUTCOME_TIMED_OUT;
-    bool unsent = c->doing == CONNECTING && !c->received && !(c->flags & RETRIED);
-    engine_record(engine, &(struct record){.due_ns = c->due_ns,
-                                           .sent_ns = unsent ? -c->sent_ns : c->sent_ns,
-                                           .done_ns = done_ns,
-                                           .bytes = c->received,
-                                           .row = c->row,
-                                           .connection = c->number,
-                                           .outcome = outcome,
-                                           .flags = c->flags});
+    if (c->lane)
+        page_add(engine, c, begun_ns(c), done_ns, outcome);
+    else
+        engine_record(engine, &(struct record){.due_ns = c->due_ns,
+                                               .sent_ns = begun_ns(c),
+                                               .done_ns = done_ns,
+                                               .bytes = c->received,
+                                               .row = c->row,
+                                               .connection = c->number,
+                                               .outcome = outcome,
+                                               .flags = c->flags});
     c->flags = 0;
 }
 
@@ -74,6 +77,10 @@ void connection_rest(struct engine *engine, struct connection *c, int64_t until_
 static void advance(struct engine *engine, struct connection *c, int64_t due_ns, bool rests)
 {
     set_urgent(engine, c, false);
+    if (c->lane) {
+        page_freed(engine, c);
+        return;
+    }
     if (engine->load.open || c->number == NOBODY) {
         if (rests)
             connection_rest(engine, c, due_ns);
@@ -161,7 +168,7 @@ static void send_request(struct engine *engine, struct connection *c, int64_t at
     c->unsent = (size_t)taken < left;
     if (!c->unsent) {
         c->doing = READING;
-        set_urgent(engine, c, c->received > 0);
+        set_urgent(engine, c, c->received > 0 || c->lane); /* the objects of a page wait for each other */
         return;
     }
     c->out_at += (size_t)taken;
@@ -181,6 +188,7 @@ static bool open_connection(struct engine *engine, struct connection *c, int64_t
     }
     atomic_fetch_add_explicit(&engine->open_sockets, 1, memory_order_relaxed);
     c->flags |= CONNECTED;
+    c->opened_ns = at_ns;
     return true;
 }
 
@@ -219,7 +227,7 @@ static void send_again(struct engine *engine, struct connection *c)
 /* Stop reading until the line speed allows what was received; false when it already does. */
 static bool pause_if_ahead(struct engine *engine, struct connection *c)
 {
-    int64_t crossed_ns = c->sent_ns + (int64_t)((double)c->received * engine->load.ns_per_byte);
+    int64_t crossed_ns = c->sent_ns + (int64_t)((double)c->received * engine->load.lane_ns_per_byte);
     if (crossed_ns <= now_ns())
         return false;
     c->doing = PAUSED;
@@ -342,9 +350,12 @@ void connection_expire(struct engine *engine, struct connection *c, int64_t at_n
 
 void connection_stop(struct engine *engine, struct connection *c, int64_t at_ns)
 {
-    if (c->doing >= CONNECTING)
+    if (c->lane == 1)
+        page_stop(engine, c, at_ns);
+    else if (c->doing >= CONNECTING && !c->lane)
         record(engine, c, at_ns, OUTCOME_CUT);
     c->doing = STOPPED;
+    c->fetches = false;
     set_urgent(engine, c, false);
     drop(engine, c);
 }

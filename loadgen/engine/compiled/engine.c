@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "openloop.h"
+#include "page.h"
 #include "quota.h"
 
 enum {
@@ -90,7 +91,11 @@ static void begin(struct engine *engine, const uint32_t *rows, const int64_t *du
             canary_start(engine, engine->segment.start_ns);
         } else if (engine->load.open) {
             openloop_free(engine, c);
+        } else if (c->lane > 1) {
+            c->doing = RESTING;
         } else {
+            if (c->lane)
+                page_start(engine, c);
             c->row = rows[i];
             c->due_ns = due_ns[i];
             connection_rest(engine, c, c->due_ns);

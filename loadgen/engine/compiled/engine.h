@@ -2,7 +2,7 @@
    for a backlog that grows.
 
    lifecycle.c creates and destroys an engine, engine.c runs the loop, openloop.c dispatches the operations of an open
-   loop, connection.c, request.c and dialing.c play operations.  _core.pyx is the only caller of engine_*. */
+   loop, connection.c, request.c, dialing.c and page.c play operations.  _core.pyx is the only caller of engine_*. */
 #ifndef LOADGEN_ENGINE_H
 #define LOADGEN_ENGINE_H
 
@@ -54,6 +54,7 @@ struct waiting {
 struct connection {
     struct reply reply;
     int64_t due_ns, sent_ns, progress_ns, received;
+    int64_t opened_ns; /* when the TCP connection was opened */
     size_t out_at; /* number of request bytes that the kernel accepted */
     struct moment moment; /* of a request with values */
     uint32_t number, target, row;
@@ -61,9 +62,18 @@ struct connection {
     uint32_t next; /* the slot after this one in the list that holds it, if any */
     int fd;
     uint8_t doing;
+    uint8_t lane; /* see page.h */
+    bool fetches; /* an embedded object is under way, or waits for the line */
     uint32_t flags; /* those of a record, of the current operation or of the next one */
     bool unsent;    /* the kernel has not accepted the whole request yet */
     bool urgent;    /* see rest() in engine.c */
+};
+
+/* The page that a user loads, once its own reply is there: before, `row` is NOBODY.  See page.h. */
+struct page {
+    int64_t due_ns, begun_ns, done_ns, bytes;
+    uint32_t row, next_object, flags, connects, status;
+    enum outcome ended_as;
 };
 
 /* An address to connect to or from. */
@@ -73,7 +83,7 @@ struct address {
 };
 
 struct load {
-    double ns_per_byte;
+    double ns_per_byte, lane_ns_per_byte; /* of a user's line, and of each of its connections */
     int64_t line_bps, timeout_ns, error_rest_ns;
     bool paced_reads, kernel_stamps, open;
     uint32_t max_backlog;
@@ -107,6 +117,8 @@ struct engine {
     struct load load;
     struct target *targets;
     struct connection *connections;
+    struct page *pages; /* by user; none if each connection is a user of its own */
+    uint32_t users, lanes;
     struct address *remotes, *sources;
     struct heads *heads;
     uint32_t target_count, connection_count, remote_count, source_count;
@@ -141,13 +153,13 @@ struct engine {
 
 /* What an engine is created from.  `tape` must outlast the engine.  The four arrays have one entry per connection:
    its global number, its target, the address of the target to connect to, and its source (NOBODY leaves the source to
-   the kernel).  A last connection with the number NOBODY is the canary, which plays the last row of the tape; the load
+   the kernel).  With `lanes`, the connections are those of users with so many each (see page.h); else 0.  A last connection with the number NOBODY is the canary, which plays the last row of the tape; the load
    plays the others. */
 struct setup {
     struct tape tape;
     struct values values;
     struct load load;
-    uint32_t targets, remotes, sources, connections;
+    uint32_t targets, remotes, sources, connections, lanes;
     const uint32_t *number_of, *target_of, *remote_of, *source_of;
     struct canary_times canary;
 };

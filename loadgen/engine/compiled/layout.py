@@ -12,14 +12,24 @@ from collections.abc import Iterator, Mapping
 from loadgen.engine.body import ANCHOR_WITHIN_BYTES, OVERRUN_BYTES
 from loadgen.engine.head import MAX_SHOWN_BYTES
 from loadgen.engine.http1 import DONE, MAX_CHUNK_LINE_BYTES, MAX_HEAD_BYTES, MORE
-from loadgen.engine.tcp_accounts import FIELDS, INFO_BYTES, LOOK_NS, LOOKS_AT_ONCE, ROUND_NS
-from loadgen.measure.record import CONNECTED, RECORD_DTYPE, RESTED, RETRIED, STATUS_SHIFT, SURPLUS
+from loadgen.engine.tcp_accounts import FIELDS, INFO_BYTES, LOOK_NS, LOOKS_AT_ONCE, QUICK_LOOKS, QUICK_NS, ROUND_NS
+from loadgen.measure.record import (
+    CONNECTED,
+    MORE_CONNECTS_SHIFT,
+    MOST_MORE_CONNECTS,
+    RECORD_DTYPE,
+    RESTED,
+    RETRIED,
+    STATUS_SHIFT,
+    SURPLUS,
+)
 from loadgen.measure.shown import MAX_SHOWN
 from loadgen.measure.tcp_view import COUNTERS
 from loadgen.model.outcome import Outcome
 from loadgen.schedule.optape import (
     CHECK_DTYPE,
     CLOSE_AFTER,
+    EMBEDDED,
     FIRST_STATUS_SET,
     KEEP_ALIVE,
     NO_BODY,
@@ -73,12 +83,15 @@ def _facts() -> Iterator[tuple[str, int]]:
     yield "CLOSE_AFTER", CLOSE_AFTER
     yield "NO_BODY", NO_BODY
     yield "OWN_HOST", OWN_HOST
+    yield "EMBEDDED", EMBEDDED
     yield "FIRST_STATUS_SET", FIRST_STATUS_SET
     yield "STATUS_WORDS", STATUS_WORDS
     yield "CONNECTED", CONNECTED
     yield "RETRIED", RETRIED
     yield "RESTED", RESTED
     yield "SURPLUS", SURPLUS
+    yield "MORE_CONNECTS_SHIFT", MORE_CONNECTS_SHIFT
+    yield "MOST_MORE_CONNECTS", MOST_MORE_CONNECTS
     yield "STATUS_SHIFT", STATUS_SHIFT
     yield "MAX_SHOWN", MAX_SHOWN
     yield "MORE", MORE
@@ -95,3 +108,5 @@ def _facts() -> Iterator[tuple[str, int]]:
     yield "TCP_LOOK_NS", LOOK_NS
     yield "TCP_LOOKS_AT_ONCE", LOOKS_AT_ONCE
     yield "TCP_ROUND_NS", ROUND_NS
+    yield "TCP_QUICK_NS", QUICK_NS
+    yield "TCP_QUICK_LOOKS", QUICK_LOOKS

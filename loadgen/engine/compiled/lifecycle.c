@@ -25,13 +25,15 @@ static bool allocate_all(struct engine *engine)
     engine->agenda.entries = allocate(engine->connection_count, sizeof *engine->agenda.entries);
     engine->tcp.rows = allocate(engine->connection_count, sizeof *engine->tcp.rows);
     engine->tcp.seen = allocate(engine->connection_count, sizeof *engine->tcp.seen);
+    engine->pages = allocate(engine->users, sizeof *engine->pages);
     engine->heads = allocate(1, sizeof *engine->heads);
     engine->ring.records = allocate(RING_RECORDS, sizeof *engine->ring.records);
     engine->buffer = allocate(REPLY_ROOM_BYTES + BUFFER_BYTES, 1);
     size_t request_bytes = engine->values.request_bytes;
     engine->request = allocate(request_bytes > REQUEST_BYTES ? request_bytes : REQUEST_BYTES, 1);
-    return engine->tcp.rows && engine->tcp.seen && engine->targets && engine->remotes && engine->sources && engine->connections && engine->agenda.entries &&
-           engine->heads && engine->ring.records && engine->buffer && engine->request;
+    return engine->targets && engine->remotes && engine->sources && engine->connections && engine->agenda.entries &&
+           engine->tcp.rows && engine->tcp.seen && engine->pages && engine->heads && engine->ring.records &&
+           engine->buffer && engine->request;
 }
 
 /* 0, or an errno. */
@@ -63,10 +65,13 @@ int engine_create(const struct setup *setup, struct engine **made)
     engine->values = setup->values;
     engine->number = setup->values.first;
     engine->load = setup->load;
+    engine->load.lane_ns_per_byte = setup->load.ns_per_byte * (setup->lanes ? setup->lanes : 1);
     engine->target_count = setup->targets;
     engine->remote_count = setup->remotes;
     engine->source_count = setup->sources;
     engine->connection_count = setup->connections;
+    engine->lanes = setup->lanes;
+    engine->users = setup->lanes ? setup->connections / setup->lanes : 0; /* the canary is less than a user */
     int error = allocate_all(engine) ? open_descriptors(engine) : ENOMEM;
     if (error) {
         engine_destroy(engine);
@@ -82,6 +87,8 @@ int engine_create(const struct setup *setup, struct engine **made)
         if (c->number == NOBODY) {
             engine->canary.slot = i;
             engine->tape.rows--;
+        } else if (engine->users) {
+            c->lane = (uint8_t)(1 + i / engine->users);
         }
     }
     *made = engine;
@@ -105,6 +112,7 @@ void engine_destroy(struct engine *engine)
     free(engine->agenda.entries);
     free(engine->tcp.rows);
     free(engine->tcp.seen);
+    free(engine->pages);
     free(engine->heads);
     free(engine->ring.records);
     free(engine->waiting);

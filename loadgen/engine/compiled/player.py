@@ -87,6 +87,10 @@ class CompiledPlayer:
             for target, stand_in in zip(assignment.targets, stand_ins, strict=True)
         ]
         tape, numbers = assignment.tape, self._numbers
+        if tape.lanes:
+            numbers, target_of, remote_of, source_of = (
+                np.tile(column, tape.lanes) for column in (numbers, target_of, remote_of, source_of)
+            )
         if assignment.canary_port:  # one more target, row and connection, all of them the last
             tape = with_canary(tape, len(targets))
             target_of = np.append(target_of, np.uint32(len(targets)))
@@ -116,6 +120,7 @@ class CompiledPlayer:
             numbering=(load.part, load.parts, _longest(tape, targets)),
             requests=load.requests,
             request_ns=load.request_ns,
+            lanes=tape.lanes,
         )
 
     def start(self, segment: Segment) -> None:

@@ -27,7 +27,7 @@ enum outcome {
     OUTCOME_BAD_TLS = 16 /* never recorded here: only the Python engine supports TLS */
 };
 
-enum { FLAG_KEEP_ALIVE = 1, FLAG_CLOSE_AFTER = 2, FLAG_NO_BODY = 4, FLAG_OWN_HOST = 8, LITERALS = 2 };
+enum { FLAG_KEEP_ALIVE = 1, FLAG_CLOSE_AFTER = 2, FLAG_NO_BODY = 4, FLAG_OWN_HOST = 8, FLAG_EMBEDDED = 16, LITERALS = 2 };
 
 /* OP_DTYPE, packed like a numpy record. */
 struct __attribute__((packed)) op {
@@ -46,7 +46,15 @@ struct __attribute__((packed)) check {
 };
 
 /* RECORD_DTYPE, and its flags */
-enum { CONNECTED = 1, RETRIED = 2, RESTED = 4, SURPLUS = 8, STATUS_SHIFT = 16 };
+enum {
+    CONNECTED = 1,
+    RETRIED = 2,
+    RESTED = 4,
+    SURPLUS = 8,
+    MORE_CONNECTS_SHIFT = 4,
+    MOST_MORE_CONNECTS = 0xFFF,
+    STATUS_SHIFT = 16
+};
 
 struct record {
     int64_t due_ns, sent_ns, done_ns, bytes;

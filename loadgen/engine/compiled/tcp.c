@@ -32,15 +32,35 @@ static void add(struct tcp_row *row, int field, int64_t more)
     atomic_store_explicit(&row->of[field], had + more, memory_order_relaxed);
 }
 
+/* Whether a TCP connection ends so soon that it is not looked at, because there were many such ends. */
+static bool ends_quickly(struct engine *engine, const struct connection *c)
+{
+    struct tcp_table *tcp = &engine->tcp;
+    if (engine->woke_ns - c->opened_ns >= TCP_QUICK_NS)
+        return false;
+    if (!tcp->quick_left && engine->woke_ns - tcp->quick_ns >= TCP_ROUND_NS) {
+        tcp->quick_ns = engine->woke_ns;
+        tcp->quick_left = TCP_QUICK_LOOKS;
+    }
+    if (!tcp->quick_left)
+        return true;
+    tcp->quick_left--;
+    return false;
+}
+
 void tcp_look(struct engine *engine, const struct connection *c, bool ended)
 {
     char info[TCP_INFO_BYTES];
     socklen_t bytes = sizeof info;
-    if (c->number == NOBODY || getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, info, &bytes))
+    if (c->number == NOBODY)
         return;
     size_t slot = (size_t)(c - engine->connections);
     struct tcp_row *row = &engine->tcp.rows[slot];
     int64_t *seen = engine->tcp.seen[slot];
+    if ((ended && ends_quickly(engine, c)) || getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, info, &bytes)) {
+        memset(seen, 0, sizeof *engine->tcp.seen);
+        return;
+    }
     for (int i = 0; i < TCP_COUNTERS; i++) {
         int64_t now = number_at(info, bytes, COUNTER_AT[i], i >= FIRST_TIME);
         if (now > seen[i])
@@ -74,10 +94,24 @@ void tcp_look_around(struct engine *engine, int64_t at_ns)
     }
 }
 
+/* The number of a user: the sum over the user's connections (see page.h), or a sample of one of them. */
+static int64_t of_user(const struct engine *engine, size_t user, int field)
+{
+    int64_t found = atomic_load_explicit(&engine->tcp.rows[user].of[field], memory_order_relaxed);
+    for (uint32_t lane = 1; lane < engine->lanes; lane++) {
+        const struct tcp_row *row = &engine->tcp.rows[user + lane * engine->users];
+        int64_t more = atomic_load_explicit(&row->of[field], memory_order_relaxed);
+        if (field != TCP_RTT_US)
+            found += more;
+        else if (more)
+            found = more;
+    }
+    return found;
+}
+
 void engine_tcp(const struct engine *engine, int64_t *table, size_t rows)
 {
     for (size_t i = 0; i < rows && i < engine->connection_count; i++)
         for (int field = 0; field < TCP_FIELDS; field++)
-            table[i * TCP_FIELDS + field] =
-                atomic_load_explicit(&engine->tcp.rows[i].of[field], memory_order_relaxed);
+            table[i * TCP_FIELDS + field] = of_user(engine, i, field);
 }

@@ -12,6 +12,8 @@ enum {
     TCP_LOOKS_AT_ONCE = 100,
     TCP_ROUND_NS = 1000000000,
     TCP_INFO_BYTES = 232,
+    TCP_QUICK_NS = 200000000,
+    TCP_QUICK_LOOKS = 1000,
     TCP_COUNTERS = 7, /* the first columns: what each TCP connection counts */
     TCP_LOOKS = TCP_COUNTERS,
     TCP_ORDERED,
@@ -31,6 +33,8 @@ struct tcp_table {
     int64_t (*seen)[TCP_COUNTERS];        /* of the open TCP connection of the slot */
     int64_t round_ns, due_ns;             /* the times of the last round, and of the next group of looks */
     uint32_t next;                        /* the slot to look at */
+    int64_t quick_ns;                     /* when looks at quick ends were last granted, */
+    uint32_t quick_left;                  /* and how many are left of them */
 };
 
 #endif

@@ -42,8 +42,8 @@ class Link:
     """A TCP connection, whose connect has begun on `sock`; `sealed` for TLS."""
 
     __slots__ = (
-        "_active", "_blocked", "_fd", "_frames", "_fresh", "_h2", "_limit", "_next_stream", "_out", "_sealed",
-        "_session", "_uploads", "_waiting", "carried", "phase", "progress_ns", "retired", "sock",
+        "_active", "_blocked", "_fd", "_frames", "_fresh", "_h2", "_limit", "_next_stream", "_opened_ns", "_out",
+        "_sealed", "_session", "_uploads", "_waiting", "carried", "phase", "progress_ns", "retired", "sock",
     )  # fmt: skip
 
     def __init__(self, session: Hub, sock: socket.socket, sealed: Sealed | None, now_ns: int) -> None:
@@ -59,7 +59,7 @@ class Link:
         self._next_stream = 1
         self._blocked = False  # the kernel accepts no more
         self.phase = Phase.CONNECTING
-        self.progress_ns = now_ns
+        self.progress_ns = self._opened_ns = now_ns
         self.retired = False
         self.carried = False  # a reply was complete on it
         self._h2 = new_client(session.window_bytes)
@@ -163,7 +163,7 @@ class Link:
         self.phase = Phase.CLOSED
         self.retired = True
         context = self._session.context
-        context.tcp.ended(self._session.first, self.sock)
+        context.tcp.ended(self._session.first, self.sock, context.now_ns() - self._opened_ns)
         context.readiness.forget(self._fd)
         self.sock.close()
         context.open_sockets -= 1

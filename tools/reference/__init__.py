@@ -1,0 +1,1 @@
+"""Generates the pages in docs/reference from the code: `make reference`."""
