@@ -43,10 +43,11 @@ class Failures:
             key = int(windows[at]), int(table.targets[at])
             self._shed[key] += int(shed[at])
             self._bad[key] += int(bad[at])
-        received, answered = table.bytes(), table.outcomes[:, Outcome.OK]
-        for target, ok, size in zip(*(one.tolist() for one in (table.targets, answered, received)), strict=True):
-            self._answered[target] += ok
-            self._bytes[target] += size
+        targets, row = np.unique(table.targets, return_inverse=True)
+        for counter, values in ((self._answered, table.outcomes[:, Outcome.OK]), (self._bytes, table.bytes())):
+            sums = np.zeros(len(targets), np.int64)
+            np.add.at(sums, row, values.astype(np.int64))
+            counter.update(dict(zip(targets.tolist(), sums.tolist(), strict=True)))
         found, group = np.unique(windows, return_inverse=True)
         for window, statuses in zip(found.tolist(), table.statuses.add_up(group, len(found)), strict=True):
             for code, number in codes_of(statuses).items():

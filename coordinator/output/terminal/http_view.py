@@ -124,6 +124,8 @@ class HttpViewBuilder:
                 max_ms=max_ms[at],
                 errors=errors[at],
                 shed=shed[at],
+                operations=self._failures.answered(at),
+                received_bytes=self._failures.received_bytes(at),
             )
             for at, name in enumerate(names)
         ]
