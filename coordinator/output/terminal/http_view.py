@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from coordinator.output.terminal.build import engine_rows, interval_s, lateness_p99_ms
 from coordinator.output.terminal.failures import Failures
@@ -129,8 +129,4 @@ class HttpViewBuilder:
             )
             for at, name in enumerate(names)
         ]
-        counted = [
-            replace(row, operations=self._failures.answered(at), received_bytes=self._failures.received_bytes(at))
-            for at, row in enumerate(rows[:-1])
-        ]
-        return tuple(counted), rows[-1]
+        return tuple(rows[:-1]), rows[-1]
