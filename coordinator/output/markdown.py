@@ -14,16 +14,18 @@ from coordinator.output.text import write_text
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~&$@-])")
 """Characters that Markdown may read as markup; an @ would call a user."""
 
+_VERDICT = re.compile(r"^Verdict: (.+) \(exit code \d+\)", re.MULTILINE)
+
 
 def write_markdown(judged: Judged[Any, Any], stream: TextIO) -> None:
     """Write a summary for the page of a CI job or a pull request."""
-    result, lines = judged.result, []
-    lines.append(f"## loadgen {judged.header.kind}: {result.verdict.value}{', cut off' * bool(judged.cut)}")
+    result, text, lines = judged.result, _text(judged), []
+    lines.append(f"## loadgen {judged.header.kind}: {_verdict(judged, text)}{', cut off' * bool(judged.cut)}")
     lines += ["", f"Exit code {int(result.exit_code)}. Started {judged.header.started_at}.", ""]
     if judged.cut:
         lines += [f"**Cut:** {_plain(judged.cut)}.", ""]
     lines += [f"- {_plain(reason)}" for reason in result.reasons]
-    lines += ["", *_table(stated(judged)), *_report(judged)]
+    lines += ["", *_table(stated(judged)), *_report(text)]
     stream.write(escaped("\n".join(lines) + "\n", stream))
 
 
@@ -39,10 +41,21 @@ def _table(checks: tuple[Stated, ...]) -> list[str]:
     return [head, "", "| failed in | check | measured, limit |", "| --- | --- | --- |", *rows, ""]
 
 
-def _report(judged: Judged[Any, Any]) -> list[str]:
+def _verdict(judged: Judged[Any, Any], text: str) -> str:
+    """The verdict in the words of the report: a run that had nothing to conform to is VALID."""
+    said = _VERDICT.search(text)
+    if said:
+        return _plain(said[1])
+    return "no verdict" if judged.cut else str(judged.result.verdict.value)
+
+
+def _text(judged: Judged[Any, Any]) -> str:
     report = io.StringIO()
     write_text(judged, report)
-    text = "\n".join(line.rstrip() for line in report.getvalue().rstrip().splitlines())
+    return "\n".join(line.rstrip() for line in report.getvalue().rstrip().splitlines())
+
+
+def _report(text: str) -> list[str]:
     # A fence is longer than any run of backticks inside.
     fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
     return ["<details><summary>The whole report</summary>", "", f"{fence}text", text, fence, "", "</details>"]

@@ -83,11 +83,19 @@ def test_markdown_has_the_verdict_the_reasons_and_the_report(case: str, tmp_path
     judged = recorded(case, tmp_path)
     text = written(judged, "markdown")
     cut = ", cut off" if case.endswith("cut") else ""
-    assert text.startswith(f"## loadgen {judged.header.kind}: {judged.result.verdict.value}{cut}\n")
+    said = re.findall(r"^Verdict: (.+) \(exit code", written(judged, "text"), re.MULTILINE) or ["no verdict"]
+    heading = text.splitlines()[0]
+    assert re.sub(r"\\(.)", r"\1", heading) == f"## loadgen {judged.header.kind}: {said[0]}{cut}"
+    assert said != ["no verdict"] or cut
     reasons = re.findall(r"^- (.*)$", text, re.MULTILINE)[: len(judged.result.reasons)]
     assert [re.sub(r"\\(.)", r"\1", one) for one in reasons] == [" ".join(r.split()) for r in judged.result.reasons]
     assert text.count("\n```text\n") == text.count("\n```\n") == 1
     assert "Record:" in text.split("```text")[1]
+
+
+@pytest.mark.parametrize("case", ["http good", "iperf good", "spec-compare good", "relative good", "paper good"])
+def test_markdown_calls_a_run_valid_that_had_nothing_to_conform_to(case: str, tmp_path: Path) -> None:
+    assert written(recorded(case, tmp_path), "markdown").splitlines()[0].endswith(": VALID")
 
 
 def test_markdown_names_the_checks_that_failed(tmp_path: Path) -> None:
