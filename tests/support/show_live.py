@@ -19,6 +19,7 @@ from coordinator.run.interrupts import until_signalled
 from tests.support.views import run_view
 
 EVERY_S = 0.2
+LONGEST_S = 180  # a test that failed must not leave it running for ever
 
 
 async def show(vms: int, updates: int, fail_after: int) -> None:
@@ -26,7 +27,8 @@ async def show(vms: int, updates: int, fail_after: int) -> None:
     async with until_signalled() as signalled:
         with open_view(stderr_console()) as view:
             count = 0
-            while not signalled.is_set():
+            end_s = asyncio.get_running_loop().time() + LONGEST_S
+            while not signalled.is_set() and asyncio.get_running_loop().time() < end_s:
                 if count < updates:
                     view.update(dataclasses.replace(base, interval=count // 5, title=f"update {count}"))
                     count += 1
