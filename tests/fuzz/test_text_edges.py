@@ -319,3 +319,8 @@ def test_a_number_beyond_64_bits_is_refused_in_a_file(table: str, digits: int, t
         file.write_text("\n".join([f"[[{table}]]", *lines, f"{key} = {value}"]), encoding="utf-8")
         with pytest.raises(LoadgenError, match=r"between -2\^63 and 2\^63"):
             FILES[table](file)
+
+
+@pytest.mark.parametrize("command", ["collect", "compare", "plot", "report", "resume", "show", "web"])
+def test_a_path_that_no_file_can_have_is_refused_in_a_line(command: str) -> None:
+    assert wrong([command, "a" * 100_000, *["b"] * (command == "compare")]) == ""
