@@ -275,11 +275,24 @@ class CellTable(Mapping[Key, Cell]):
             self.statuses.part(first, end),
         )
 
-    def add_up_lateness(self, group: NDArray[np.int64], groups: int) -> Histograms:
-        """Histograms with `groups` rows: row g is the lateness of all cells whose `group` is g."""
-        of_times = np.full(len(self.times), -1)
-        of_times[_TIMES.index("lateness") :: len(_TIMES)] = group
-        return self.times.add_up(of_times, groups)
+    def add_up_times(self, name: str, group: NDArray[np.int64], groups: int) -> Histograms:
+        """Histograms with `groups` rows: row g is the histogram `name` of all cells whose `group` is g.
+
+        `name` is that of a histogram of a Cell in nanoseconds.
+        """
+        names, rows = (_TIMES, self.times) if name in _TIMES else (_BOUNDS, self.bounds)
+        of_rows = np.full(len(rows), -1)
+        of_rows[names.index(name) :: len(names)] = group
+        return rows.add_up(of_rows, groups)
+
+    def bad(self) -> NDArray[np.int64]:
+        """The failed operations of each cell, shape (n)."""
+        found: NDArray[np.int64] = self.outcomes[:, _ERRORS].sum(axis=1, dtype=np.int64)
+        return found
+
+    def bytes(self) -> NDArray[Any]:
+        """The bytes received in each cell, shape (n)."""
+        return self.sums[:, _COUNTERS.index("bytes")]
 
     def connects(self) -> NDArray[Any]:
         """The TCP connections opened in each cell, shape (n)."""

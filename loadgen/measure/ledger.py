@@ -122,7 +122,7 @@ class Totals:
         keys, numbers = _numbered(np.concatenate([of_cells, of_rows]))
         operations = np.zeros(len(keys), np.int64)
         np.add.at(operations, numbers[len(of_cells) :], done)
-        lateness = joined.add_up_lateness(numbers[: len(of_cells)], len(keys))
+        lateness = joined.add_up_times("lateness", numbers[: len(of_cells)], len(keys))
         by = [(key // len(workers) - 1, workers[key % len(workers)]) for key in keys.tolist()]
         played = PlayedTable(by, operations, lateness)
         stages = CellTable.merge_all(table for part in parts for table in part.stages)

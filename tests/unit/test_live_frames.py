@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 from rich.cells import cell_len
 
+from coordinator.output.terminal import format as fmt
 from coordinator.output.terminal.frame import HINT, Frame, LiveScreen
 from coordinator.output.terminal.isolate_live import IsolateProgress, IsolateScreen
 from coordinator.output.terminal.keys import UNTOUCHED, Controls, Order
@@ -163,3 +164,10 @@ def test_a_chart_moves_by_whole_cells_and_forgets_what_is_older() -> None:
     assert tops == {True}
     trend.add(200 + 2 * SPAN_S, [5.0])
     assert trend.line(0, 60, ascii_only=False) == " " * 59 + "█"
+
+
+def test_names_that_are_cut_keep_their_ends() -> None:
+    cut = {fmt.pad_name(f"web-server-of-shop-{number:04}", 12, ascii_only=True) for number in range(300)}
+    assert len(cut) == 300
+    assert {len(name) for name in cut} == {12}
+    assert fmt.pad_name("vm1", 5) == "vm1  "

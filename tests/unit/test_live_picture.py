@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from coordinator.output.terminal.frame import Frame
 from coordinator.output.terminal.screen import Screen
 from loadgen.measure.snapshot import Snapshot
 from tests.support import results
@@ -49,7 +50,7 @@ def test_the_last_iteration_is_shown_up_to_the_requested_second() -> None:
 
 
 def test_the_picture_has_the_text_of_the_terminal() -> None:
-    view = Screen(view_of(HEADER, SNAPSHOTS))
+    view = Frame(Screen(view_of(HEADER, SNAPSHOTS)))
     svg = svg_of(lambda console: console.print(view), "loadgen spec", "live", HEIGHT)
     shown = words(svg)
     for word in ("vm1", "vm2", "48.0", "nginx", "compiled", "2/3", "measuring"):

@@ -8,19 +8,16 @@ ledger once a second would take CPU from the engines on this machine.
 from __future__ import annotations
 
 import contextlib
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 import numpy as np
 from numpy.typing import NDArray
 
 from coordinator.output.terminal.failures import Failures
+from coordinator.output.terminal.figures import Figures
 from coordinator.output.terminal.machines import Status, machine_rows
 from coordinator.output.terminal.runview import EngineRow, Position, RunView, TargetRow
-from loadgen.measure.cells import Cell
-from loadgen.measure.censored import Times
-from loadgen.measure.histogram import Histogram
 from loadgen.measure.ledger import Ledger, PlayedTable, Totals
 from loadgen.measure.tally import TALLY_DTYPE, add_tallies, empty_tallies
 from loadgen.model.plan import SpecPlan
@@ -29,7 +26,6 @@ from loadgen.model.target import Target
 from loadgen.model.units import NS_PER_MS, NS_PER_S
 from loadgen.schedule.placement import Placement
 from loadgen.verdict.connection import State, states_of
-from loadgen.verdict.span import Span
 
 INTERVAL_S = 1
 """The length of an interval of the ledger (Snapshot.interval counts seconds).  The last one of a segment is shorter."""
@@ -55,7 +51,7 @@ class ViewBuilder:
         # Whether the values below are out of date: a newer interval is complete, or another iteration has begun.
         self._stale = True
         self._rows: tuple[TargetRow, ...] = ()
-        self._total = _all((), self._newest)
+        self._total: TargetRow | None = None
         self._engines: tuple[EngineRow, ...] = ()
         self._late_ms: Mapping[str, float] = {}  # by worker and by machine
 
@@ -81,10 +77,10 @@ class ViewBuilder:
         if self._stale:
             self._stale = False
             self._length_s = interval_s(ledger, newest)
-            self._rows = self._target_rows(interval)
-            self._total = _all(self._rows, interval)
+            self._rows, self._total = self._all_rows(interval)
             self._late_ms = lateness_p99_ms(interval)
             self._engines = engine_rows(ledger, newest, self._late_ms)
+        assert self._total is not None
         return RunView(
             **asdict(position),
             title=f"{self._title} · {engine}" if engine else self._title,
@@ -116,24 +112,43 @@ class ViewBuilder:
         add_tallies(self._tallies, interval.window_tallies(self._iteration))
         self._failures.add(interval.cells)
 
-    def _target_rows(self, interval: Totals) -> tuple[TargetRow, ...]:
-        by_target: defaultdict[int, list[Cell]] = defaultdict(list)
-        for (_, target), cell in interval.cells.items():
-            by_target[target].append(cell)
+    def _all_rows(self, interval: Totals) -> tuple[tuple[TargetRow, ...], TargetRow]:
+        """The rows of the VMs, and that of all together."""
+        figures = Figures(interval.cells, len(self._targets), self._length_s)
+        p50_ms, p99_ms = figures.percentiles_ms(50), figures.percentiles_ms(99)
         conforming = self._conforming()
-        return tuple(
-            _row(
-                target,
-                by_target[at],
-                length_s=self._length_s,
+        rows = tuple(
+            TargetRow(
+                name=target.name,
+                address=target.authority,
                 requested=self._requested[at],
                 conforming=conforming[at],
+                ops_per_s=figures.per_s[at],
+                mbit_per_s=figures.mbit_per_s[at],
+                p50_ms=p50_ms[at],
+                p99_ms=p99_ms[at],
                 errors=self._failures.bad(at),
                 operations=self._failures.answered(at),
                 received_bytes=self._failures.received_bytes(at),
             )
             for at, target in enumerate(self._targets)
         )
+        known = any(row.conforming is not None for row in rows)
+        # All connections of a VM of which nothing is known yet count as conforming.
+        kept = (row.requested if row.conforming is None else row.conforming for row in rows)
+        total = TargetRow(
+            name=f"all {len(rows)}",
+            address="",
+            requested=sum(row.requested for row in rows),
+            # All connections of a VM of which nothing is known yet count as conforming.
+            conforming=sum(kept) if known else None,
+            ops_per_s=figures.per_s[-1],
+            mbit_per_s=figures.mbit_per_s[-1],
+            p50_ms=p50_ms[-1],
+            p99_ms=p99_ms[-1],
+            errors=sum(row.errors for row in rows),
+        )
+        return rows, total
 
     def _conforming(self) -> list[int | None]:
         """By target: the connections that conform so far; None while no connection of the target has done anything.
@@ -153,50 +168,6 @@ class ViewBuilder:
             None if quiet == requested else int(good)
             for quiet, good, requested in zip(silent, kept, self._requested, strict=True)
         ]
-
-
-def _row(
-    target: Target,
-    cells: Sequence[Cell],
-    *,
-    length_s: float,
-    requested: int,
-    conforming: int | None,
-    errors: int,
-    operations: int,
-    received_bytes: int,
-) -> TargetRow:
-    response = response_of_all(cells)
-    return TargetRow(
-        name=target.name,
-        address=target.authority,
-        requested=requested,
-        conforming=conforming,
-        ops_per_s=sum(cell.ok for cell in cells) / length_s,
-        mbit_per_s=8e-6 * sum(cell.bytes for cell in cells) / length_s,
-        p50_ms=Span.of(response.percentile(50)),
-        p99_ms=Span.of(response.percentile(99)),
-        errors=errors,
-        operations=operations,
-        received_bytes=received_bytes,
-    )
-
-
-def _all(rows: Sequence[TargetRow], interval: Totals) -> TargetRow:
-    known = any(row.conforming is not None for row in rows)
-    response = response_of_all(interval.cells.values())
-    return TargetRow(
-        name=f"all {len(rows)}",
-        address="",
-        requested=sum(row.requested for row in rows),
-        # All connections of a VM of which nothing is known yet count as conforming.
-        conforming=sum(row.requested if row.conforming is None else row.conforming for row in rows) if known else None,
-        ops_per_s=sum(row.ops_per_s for row in rows),
-        mbit_per_s=sum(row.mbit_per_s for row in rows),
-        p50_ms=Span.of(response.percentile(50)),
-        p99_ms=Span.of(response.percentile(99)),
-        errors=sum(row.errors for row in rows),
-    )
 
 
 def lateness_p99_ms(interval: Totals) -> dict[str, float]:
@@ -243,13 +214,3 @@ def engine_rows(ledger: Ledger, newest: int, late_ms: Mapping[str, float]) -> tu
             )
         )
     return tuple(rows)
-
-
-def response_of_all(cells: Iterable[Cell]) -> Times:
-    """The response times of several cells together."""
-    times = [Times.response_of(cell) for cell in cells]
-    return Times(
-        Histogram.merge_all(one.known for one in times),
-        Histogram.merge_all(one.failed for one in times),
-        Histogram.merge_all(one.cut for one in times),
-    )

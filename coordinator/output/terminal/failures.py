@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
-from loadgen.measure.cells import Cell
+import numpy as np
+
+from loadgen.measure.cells import Cell, CellTable
 from loadgen.measure.codes import codes_of
 from loadgen.model.outcome import Outcome
 
@@ -32,16 +34,26 @@ class Failures:
 
     def add(self, cells: Mapping[tuple[int, int], Cell]) -> None:
         """Count the operations of an interval; `cells` by (window, target index)."""
-        for key, cell in cells.items():
-            shed = int(cell.outcomes[Outcome.SHED])
-            self._shed[key] += shed
-            self._bad[key] += cell.bad - shed
-            self._answered[key[1]] += cell.ok
-            self._bytes[key[1]] += cell.bytes
-            for code, number in codes_of(cell.statuses).items():
-                self._codes[key[0], code] += number
-            if key[0] == self._window:
-                self._shown = self._window
+        table = CellTable.of(cells)
+        if not len(table):
+            return
+        windows, shed = table.windows, table.outcomes[:, Outcome.SHED].astype(np.int64)
+        bad = table.bad() - shed
+        for at in np.flatnonzero(bad + shed).tolist():  # in most intervals, none
+            key = int(windows[at]), int(table.targets[at])
+            self._shed[key] += int(shed[at])
+            self._bad[key] += int(bad[at])
+        targets, row = np.unique(table.targets, return_inverse=True)
+        for counter, values in ((self._answered, table.outcomes[:, Outcome.OK]), (self._bytes, table.bytes())):
+            sums = np.zeros(len(targets), np.int64)
+            np.add.at(sums, row, values.astype(np.int64))
+            counter.update(dict(zip(targets.tolist(), sums.tolist(), strict=True)))
+        found, group = np.unique(windows, return_inverse=True)
+        for window, statuses in zip(found.tolist(), table.statuses.add_up(group, len(found)), strict=True):
+            for code, number in codes_of(statuses).items():
+                self._codes[window, code] += number
+        if self._window in found:
+            self._shown = self._window
 
     def statuses(self) -> dict[int, int]:
         """The whole replies by status code, ascending; of the time that `bad` is about."""

@@ -63,6 +63,15 @@ def pad(text: str, width: int, *, right: bool = False, ascii_only: bool = False)
     return space + text if right else text + space
 
 
+def pad_name(name: str, width: int, *, ascii_only: bool = False) -> str:
+    """`name` in exactly `width` terminal cells; one that is too long is cut in the middle: names differ at the end."""
+    over = cell_len(name) - width
+    if over <= 0 or width < 6 or not name.isascii():
+        return pad(name, width, ascii_only=ascii_only)
+    head = (width - 1) // 3
+    return name[:head] + ("~" if ascii_only else "…") + name[len(name) - (width - 1 - head) :]
+
+
 def bar(share: float, width: int, *, ascii_only: bool) -> str:
     """A progress bar of `width` cells, of which `share` (of 1) is filled; it is readable without colour."""
     share = min(1.0, max(0.0, share))

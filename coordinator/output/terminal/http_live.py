@@ -24,6 +24,8 @@ from coordinator.output.terminal.trend import Trend, cells_in
 _GAP = "  "
 _MAX_NOTICES = 2
 _NAME_MAX = 32
+_WHOLE, _LESS = 22, 6
+"""A name of so many cells is worth more than columns from this `keep` on: 203.0.113.255:65535 is whole then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +41,12 @@ class _Column:
 _COLUMNS = (
     _Column("conns", 6, 7, lambda row: fmt.count(row.connections)),
     _Column("req/s", 9, 0, lambda row: fmt.rate(row.per_s)),
-    _Column("Mbit/s", 8, 4, lambda row: fmt.rate(row.mbit_per_s)),
-    _Column("p50 ms", 7, 3, lambda row: live_millis(row.p50_ms)),
-    _Column("p99 ms", 7, 2, lambda row: live_millis(row.p99_ms)),
-    _Column("max ms", 7, 5, lambda row: live_millis(row.max_ms)),
+    _Column("Mbit/s", 8, 5, lambda row: fmt.rate(row.mbit_per_s)),
+    _Column("p50 ms", 7, 4, lambda row: live_millis(row.p50_ms)),
+    _Column("p99 ms", 7, 3, lambda row: live_millis(row.p99_ms)),
+    _Column("max ms", 7, 6, lambda row: live_millis(row.max_ms)),
     _Column("errors", 7, 1, lambda row: fmt.count(row.errors)),
-    _Column("shed", 6, 6, lambda row: fmt.count(row.shed)),
+    _Column("shed", 6, 2, lambda row: fmt.count(row.shed)),
 )
 
 
@@ -141,7 +143,7 @@ class HttpScreen:
                 fmt.pad(value, column.width, right=True, ascii_only=ascii_only)
                 for value, column in zip(values, columns, strict=True)
             ]
-            return _GAP.join([mark + fmt.pad(first, name - 1, ascii_only=ascii_only), *padded])
+            return _GAP.join([mark + fmt.pad_name(first, name - 1, ascii_only=ascii_only), *padded])
 
         heading = cells(" ", "target", [column.title for column in columns])
         yield Text(heading + (_GAP + fmt.pad(chart_title("req/s", chart), chart) if chart else ""), "dim bold")
@@ -163,8 +165,12 @@ class HttpScreen:
         view = self.view
         columns = [column for column in _COLUMNS if column.title != "shed" or view.total.shed]
         wanted = min(_NAME_MAX, max(cell_len(row.name) for row in (*view.targets, view.total)) + 1)
-        while columns and width < min(wanted, 14) + sum(column.width + len(_GAP) for column in columns):
-            columns.remove(max(columns, key=lambda column: column.keep))
+        while columns:
+            least = max(columns, key=lambda column: column.keep)
+            name = min(wanted, _WHOLE if least.keep >= _LESS else 14)
+            if width >= name + sum(column.width + len(_GAP) for column in columns):
+                break
+            columns.remove(least)
         room = width - sum(column.width + len(_GAP) for column in columns)
         name = max(1, min(wanted, room))
         return columns, name, cells_in(room - name - len(_GAP)) if self.trend and columns else 0

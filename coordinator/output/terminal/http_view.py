@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from coordinator.output.terminal.build import INTERVAL_S, engine_rows, interval_s, lateness_p99_ms, response_of_all
+from coordinator.output.terminal.build import engine_rows, interval_s, lateness_p99_ms
 from coordinator.output.terminal.failures import Failures
+from coordinator.output.terminal.figures import Figures
 from coordinator.output.terminal.machines import Status, machine_rows
 from coordinator.output.terminal.runview import EngineRow, MachineRow, Position
-from loadgen.measure.cells import Cell
 from loadgen.measure.ledger import Ledger, Totals
 from loadgen.measure.tally import empty_tallies
 from loadgen.model.http2 import slots_of
@@ -69,8 +67,10 @@ class HttpViewBuilder:
         self._seen = -1
         self._newest = Totals({}, empty_tallies(), {})
         self._failures = Failures(window=0)
-        self._length_s = float(INTERVAL_S)  # of the newest interval
-        self._engines: tuple[EngineRow, ...] = ()  # of the newest interval, as the next value
+        # Of the newest interval, as the next values.
+        self._rows: tuple[HttpTargetRow, ...] = ()
+        self._total: HttpTargetRow | None = None
+        self._engines: tuple[EngineRow, ...] = ()
         self._late_ms: Mapping[str, float] = {}  # by worker and by machine
 
     def build(
@@ -87,46 +87,46 @@ class HttpViewBuilder:
             with contextlib.suppress(LookupError):  # too old: the ledger no longer holds it
                 self._newest = ledger.interval(n)
                 self._failures.add(self._newest.cells)
-        if newest > self._seen:
+        if newest > self._seen or self._total is None:
             self._late_ms = lateness_p99_ms(self._newest)
             self._engines = engine_rows(ledger, newest, self._late_ms)
-            self._length_s = interval_s(ledger, newest)
+            self._rows, self._total = self._all_rows(interval_s(ledger, newest))
         self._seen = newest
-        cells: defaultdict[int, list[Cell]] = defaultdict(list)
-        for (_, target), cell in self._newest.cells.items():
-            cells[target].append(cell)
-        rows = tuple(
-            dataclasses.replace(
-                self._row(target.name, self._shares[at], cells[at], self._failures.bad(at), self._failures.shed(at)),
-                operations=self._failures.answered(at),
-                received_bytes=self._failures.received_bytes(at),
-            )
-            for at, target in enumerate(self._targets)
-        )
-        everything = [cell for some in cells.values() for cell in some]
-        bad, shed = sum(row.errors for row in rows), sum(row.shed for row in rows)
         return HttpView(
             title=f"{self._title} · {engine}" if engine else self._title,
             position=position,
             interval=newest,
-            targets=rows,
-            total=self._row(f"all {len(rows)}", sum(self._shares), everything, bad, shed),
+            targets=self._rows,
+            total=self._total,
             engines=self._engines,
             machines=machine_rows(machines, self._late_ms),
             notices=tuple(notices),
             statuses=self._failures.statuses(),
         )
 
-    def _row(self, name: str, connections: int, cells: Sequence[Cell], errors: int, shed: int) -> HttpTargetRow:
-        response = response_of_all(cells)
-        return HttpTargetRow(
-            name=name,
-            connections=connections,
-            per_s=sum(cell.ok for cell in cells) / self._length_s,
-            mbit_per_s=8e-6 * sum(cell.bytes for cell in cells) / self._length_s,
-            p50_ms=Span.of(response.percentile(50)),
-            p99_ms=Span.of(response.percentile(99)),
-            max_ms=Span.of(response.percentile(100)),
-            errors=errors,
-            shed=shed,
-        )
+    def _all_rows(self, length_s: float) -> tuple[tuple[HttpTargetRow, ...], HttpTargetRow]:
+        """The rows of the targets, and that of all together."""
+        figures = Figures(self._newest.cells, len(self._targets), length_s)
+        p50_ms, p99_ms, max_ms = (figures.percentiles_ms(q) for q in (50, 99, 100))
+        names = [*(target.name for target in self._targets), f"all {len(self._targets)}"]
+        counts = range(len(self._targets))
+        errors = [self._failures.bad(at) for at in counts]
+        shed = [self._failures.shed(at) for at in counts]
+        connections, errors, shed = ([*one, sum(one)] for one in (self._shares, errors, shed))
+        rows = [
+            HttpTargetRow(
+                name=name,
+                connections=connections[at],
+                per_s=figures.per_s[at],
+                mbit_per_s=figures.mbit_per_s[at],
+                p50_ms=p50_ms[at],
+                p99_ms=p99_ms[at],
+                max_ms=max_ms[at],
+                errors=errors[at],
+                shed=shed[at],
+                operations=self._failures.answered(at),
+                received_bytes=self._failures.received_bytes(at),
+            )
+            for at, name in enumerate(names)
+        ]
+        return tuple(rows[:-1]), rows[-1]

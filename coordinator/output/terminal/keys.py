@@ -133,6 +133,8 @@ class Window:
         last = min(self.first + self.rows, self.total)
         if self.order is Order.GIVEN:
             return f"{what} {self.first + 1:,}-{last:,} of {self.total:,}"
+        if self.whole:
+            return f"{self.total:,} {what}, worst first"
         if self.first == 0:
             return f"the worst {last:,} of {self.total:,} {what}"
         return f"{what} {self.first + 1:,}-{last:,} of {self.total:,}, worst first"

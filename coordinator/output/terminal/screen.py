@@ -146,7 +146,7 @@ class Screen:
             padded = [
                 fmt.pad(v, c.width, right=True, ascii_only=ascii_only) for v, c in zip(values, columns, strict=True)
             ]
-            return _GAP.join([mark + fmt.pad(name, name_width - 1, ascii_only=ascii_only), *padded])
+            return _GAP.join([mark + fmt.pad_name(name, name_width - 1, ascii_only=ascii_only), *padded])
 
         def line(row: TargetRow, at: int, style: str) -> Text:
             found = Text(cells("!" if row.failing else " ", row.name, [c.cell(row) for c in columns]), style)
