@@ -11,6 +11,7 @@ from coordinator.cli.options import DIRECTORY
 from coordinator.cli.panels import command, option
 from coordinator.cli.watch_options import LISTEN
 from coordinator.starting import end_in_order
+from loadgen.host.paths import is_directory
 from loadgen.model.errors import PlanError
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def web(directory: Path, listen: Address) -> int:
     """
     import uvloop
 
-    if not directory.is_dir():
+    if not is_directory(directory):
         raise PlanError(f"there is no directory {directory}", hint="name a directory that has records below it")
     end_in_order()
     uvloop.run(_serve(directory, listen))

@@ -14,6 +14,7 @@ from coordinator.record.header import Header, RecordError
 from coordinator.record.interleaved_result import Interleaved
 from coordinator.record.reader import Judge
 from coordinator.record.writer import RUN
+from loadgen.host.paths import is_directory
 from loadgen.model.errors import PlanError
 from loadgen.verdict.compare import Group, compare
 from loadgen.verdict.compare_result import Comparison, Limit, Unlike
@@ -115,7 +116,7 @@ def _read(path: Path, name: str, judges: Mapping[str, Judge]) -> Read:
 
 def _records(path: Path) -> list[Path]:
     """The record in a directory; without one, the records in the directories below it, by name."""
-    if (path / RUN).exists() or not path.is_dir():
+    if not is_directory(path) or (path / RUN).exists():
         return [path]
     below = sorted(one for one in path.iterdir() if (one / RUN).exists() and ".cut-" not in one.name)
     return below or [path]

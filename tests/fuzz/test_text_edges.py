@@ -26,6 +26,8 @@ from coordinator.cli.commands import COMMANDS
 from coordinator.cli.iperf_words import parse_connect_timeout, parse_tos
 from coordinator.cli.options import parse_counts, parse_window, parse_windows
 from coordinator.cli.proxy import parse_listen
+from coordinator.output.html.files import write_report
+from coordinator.output.streams import OutputError
 from deploy.hosts.inventory import Host, parse_list
 from deploy.hosts.inventory import load as load_hosts
 from deploy.targets import KEYS as TARGET_KEYS
@@ -319,3 +321,17 @@ def test_a_number_beyond_64_bits_is_refused_in_a_file(table: str, digits: int, t
         file.write_text("\n".join([f"[[{table}]]", *lines, f"{key} = {value}"]), encoding="utf-8")
         with pytest.raises(LoadgenError, match=r"between -2\^63 and 2\^63"):
             FILES[table](file)
+
+
+@pytest.mark.parametrize("command", ["collect", "compare", "plot", "report", "resume", "show", "web"])
+def test_a_path_that_no_file_can_have_is_refused_in_a_line(command: str) -> None:
+    assert wrong([command, "a" * 100_000, *["b"] * (command == "compare")]) == ""
+
+
+@pytest.mark.parametrize("length", [250, 300, 100_000])  # with the number of a process, the first is too long as well
+def test_a_report_whose_name_no_file_can_have_is_refused(
+    length: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("coordinator.output.html.files.report_text", lambda *_: "")
+    with pytest.raises(OutputError, match="cannot be written: File name too long"):
+        write_report(tmp_path / ("a" * length), [])

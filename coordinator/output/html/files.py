@@ -20,9 +20,9 @@ def write_report(file: Path, runs: Sequence[Judged[Any, Any]], comparison: Compa
     """
     # A name in a record need not be valid UTF-8, a page must be.
     content = report_text(runs, comparison).encode("utf-8", "replace")
-    regular = not file.exists() or file.is_file()
-    aside = file.with_name(f".{file.name}.{os.getpid()}") if regular else file
     try:
+        regular = not file.exists() or file.is_file()
+        aside = file.with_name(f".{file.name}.{os.getpid()}") if regular else file
         try:
             aside.write_bytes(content)
             if regular:
