@@ -24,7 +24,7 @@ from coordinator.output.judged import read_judged
 from coordinator.output.terminal.frame import Frame
 from coordinator.output.terminal.screen import Screen
 from coordinator.output.text import REPORTS
-from coordinator.record.header import KIND_SPEC
+from coordinator.record.kinds import KIND_SPEC
 from coordinator.record.reader import load
 from tools.live_picture import HEIGHT, svg_of, view_of
 

@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 from coordinator.experiment.api import Answer, Done, Next, Progress
 from coordinator.output.judged import Judged
 from coordinator.record.find_result import Find, FindStep, Wanted, trials_of
-from coordinator.record.header import KIND_HTTP, KIND_HTTP_FIND, KIND_SPEC, KIND_SPEC_FIND
+from coordinator.record.kinds import KIND_HTTP, KIND_HTTP_FIND, KIND_SPEC, KIND_SPEC_FIND
 from loadgen.model.errors import LoadgenError, PlanError, TargetError
 from loadgen.model.http_plan import HttpPlan
 from loadgen.model.plan import SpecPlan

@@ -10,8 +10,9 @@ from typing import Any, Generic, TypeVar
 from coordinator.experiment.api import Answer, Done, Next, NullReplies, Progress
 from coordinator.fleet.choice import FleetChoice, WayKind
 from coordinator.output.judged import Judged
-from coordinator.record.header import KIND_HTTP, KIND_HTTP_HEADROOM, KIND_SPEC, KIND_SPEC_HEADROOM, Header
+from coordinator.record.header import Header
 from coordinator.record.headroom_result import HeadroomResult, HeadroomStep, Role
+from coordinator.record.kinds import KIND_HTTP, KIND_HTTP_HEADROOM, KIND_SPEC, KIND_SPEC_HEADROOM
 from loadgen.model.errors import PlanError
 from loadgen.model.http_plan import HttpPlan
 from loadgen.model.http_request import HttpRequest

@@ -7,8 +7,8 @@ from typing import Any
 
 from coordinator.experiment.api import Answer, Done, Next, Progress
 from coordinator.experiment.repeat import kept, length_ns
-from coordinator.record.header import KIND_HTTP, KIND_HTTP_COMPARE, KIND_SPEC, KIND_SPEC_COMPARE
 from coordinator.record.interleaved_result import Interleaved
+from coordinator.record.kinds import KIND_HTTP, KIND_HTTP_COMPARE, KIND_SPEC, KIND_SPEC_COMPARE
 from loadgen.model.plan import SpecPlan
 from loadgen.verdict.compare_result import Limit
 from loadgen.verdict.result import Verdict

@@ -13,7 +13,8 @@ from coordinator.experiment.executor import Outcome
 from coordinator.fleet.choice import FleetChoice
 from coordinator.output.judged import Judged
 from coordinator.record.document import finished, unfinished
-from coordinator.record.header import KIND_SWEEP, Header
+from coordinator.record.header import Header
+from coordinator.record.kinds import KIND_SWEEP
 from coordinator.record.writer import RecordWriter
 from coordinator.run.frame import begin_header, now
 from coordinator.run.interrupts import NothingMeasuredError

@@ -9,7 +9,7 @@ from coordinator.experiment.api import Answer, Done, Next, Progress, StepPlayed
 from coordinator.experiment.paper_ours import ours_of
 from coordinator.experiment.paper_steps import step_of
 from coordinator.output.judged import Judged
-from coordinator.record.header import KIND_PAPER
+from coordinator.record.kinds import KIND_PAPER
 from loadgen.model.errors import PlanError
 from loadgen.model.paper import Experiment, PaperPlan
 from loadgen.verdict.paper import PaperResult, PaperStep, State

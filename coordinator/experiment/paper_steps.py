@@ -13,7 +13,7 @@ from coordinator.experiment.once import Once
 from coordinator.experiment.relative import Relative
 from coordinator.experiment.sweep import VmSweep
 from coordinator.record.find_result import Wanted
-from coordinator.record.header import KIND_FORWARD, KIND_IPERF, KIND_ISOLATE, KIND_PACK
+from coordinator.record.kinds import KIND_FORWARD, KIND_IPERF, KIND_ISOLATE, KIND_PACK
 from deploy.vms.catalog import GIVE_ADDRESSES
 from loadgen.model.isolate import IsolatePlan
 from loadgen.model.pack import PackPlan

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from coordinator.experiment.api import Answer, Done, Next, Progress
-from coordinator.record.header import KIND_RELATIVE, KIND_ROUND
+from coordinator.record.kinds import KIND_RELATIVE, KIND_ROUND
 from loadgen.model.relative import RelativePlan
 from loadgen.verdict.relative import judge_relative
 from loadgen.verdict.result import Verdict

@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 
 from coordinator.experiment.api import Answer, Done, Next, Progress
 from coordinator.output.judged import Judged
-from coordinator.record.header import KIND_HTTP, KIND_HTTP_REPEATS, KIND_SPEC, KIND_SPEC_REPEATS
+from coordinator.record.kinds import KIND_HTTP, KIND_HTTP_REPEATS, KIND_SPEC, KIND_SPEC_REPEATS
 from loadgen.model.http_plan import HttpPlan
 from loadgen.model.plan import SpecPlan
 from loadgen.verdict.figures import figures_of

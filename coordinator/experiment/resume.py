@@ -18,7 +18,9 @@ from coordinator.experiment.sweep import VmSweep
 from coordinator.kinds.catalog import judges
 from coordinator.output.judged import Judged, read_judged
 from coordinator.record.find_result import Find
-from coordinator.record.header import (
+from coordinator.record.header import RecordError
+from coordinator.record.interleaved_result import Interleaved
+from coordinator.record.kinds import (
     KIND_HTTP_COMPARE,
     KIND_HTTP_FIND,
     KIND_HTTP_REPEATS,
@@ -29,9 +31,7 @@ from coordinator.record.header import (
     KIND_SPEC_FIND,
     KIND_SPEC_REPEATS,
     KIND_SWEEP,
-    RecordError,
 )
-from coordinator.record.interleaved_result import Interleaved
 from coordinator.record.reader import Record, load
 from coordinator.record.sweep_result import Sweep
 from loadgen.model.errors import PlanError

@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 
 from coordinator.experiment.api import Answer, Done, Next, Progress
-from coordinator.record.header import KIND_SPEC, KIND_SWEEP
+from coordinator.record.kinds import KIND_SPEC, KIND_SWEEP
 from coordinator.record.sweep_result import Sweep, SweepPoint
 from loadgen.model.plan import SpecPlan
 from loadgen.model.units import counted

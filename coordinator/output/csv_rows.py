@@ -18,7 +18,7 @@ from coordinator.output.csv_tests import TEST_COLUMNS, rows_of_tests
 from coordinator.output.csv_trials import write_trials
 from coordinator.output.judged import Judged
 from coordinator.output.measured import INTERVAL_S, Part, parts_of, seconds_of
-from coordinator.record.header import KIND_ISOLATE, KIND_PACK, KIND_PAPER, KIND_RELATIVE, KIND_ROUND
+from coordinator.record.kinds import KIND_ISOLATE, KIND_PACK, KIND_PAPER, KIND_RELATIVE, KIND_ROUND
 from loadgen.measure.cells import Cell
 from loadgen.measure.censored import Times
 from loadgen.model.units import NS_PER_MS

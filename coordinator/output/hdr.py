@@ -12,9 +12,9 @@ from coordinator.output.judged import Judged
 from coordinator.output.measured import INTERVAL_S, Part, Second, epoch_s, parts_of, seconds_of
 from coordinator.output.streams import OutputError
 from coordinator.record.find_result import Find
-from coordinator.record.header import KIND_HTTP
 from coordinator.record.headroom_result import HeadroomResult
 from coordinator.record.interleaved_result import Interleaved
+from coordinator.record.kinds import KIND_HTTP
 from coordinator.record.sweep_result import Sweep
 from loadgen.host.paths import is_directory
 from loadgen.measure.censored import Times

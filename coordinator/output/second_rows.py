@@ -18,7 +18,7 @@ from coordinator.output.streams import OutputError
 from coordinator.output.vm_rows import COUNTER_COLUMNS, counters_of
 from coordinator.record.catalog import KINDS
 from coordinator.record.frames import vm_seconds
-from coordinator.record.header import KIND_ISOLATE, KIND_PAPER
+from coordinator.record.kinds import KIND_ISOLATE, KIND_PAPER
 from coordinator.record.reader import Record, load
 from coordinator.record.writer import RUN
 from loadgen.measure.cells import Cell

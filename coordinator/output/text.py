@@ -8,7 +8,7 @@ from typing import Any, TextIO
 from rich.console import Console
 
 from coordinator.output.judged import Judged
-from coordinator.record.header import (
+from coordinator.record.kinds import (
     KIND_FORWARD,
     KIND_HTTP,
     KIND_HTTP_COMPARE,

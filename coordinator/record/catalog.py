@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from coordinator.record.header import (
+from coordinator.record.kinds import (
     KIND_FORWARD,
     KIND_HTTP,
     KIND_HTTP_COMPARE,

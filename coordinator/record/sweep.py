@@ -7,8 +7,9 @@ from typing import Any
 
 from coordinator.record.environment import Environment
 from coordinator.record.fleet import FleetRecord
-from coordinator.record.header import KIND_SPEC, Header
+from coordinator.record.header import Header
 from coordinator.record.kind import RecordKind, driven_targets
+from coordinator.record.kinds import KIND_SPEC
 from coordinator.record.spec import read_run, write_run
 from coordinator.record.sweep_result import Sweep, SweepPoint
 from loadgen.model.plan import SpecPlan

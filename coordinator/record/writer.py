@@ -33,7 +33,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coordinator.record.connections import STATES
-from coordinator.record.header import KIND_SPEC, RecordError
+from coordinator.record.header import RecordError
+from coordinator.record.kinds import KIND_SPEC
 from loadgen.model.secrets import mask_text
 
 RUN = "run.json"

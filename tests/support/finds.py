@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from coordinator.record.find_result import Find, FindStep, Wanted
-from coordinator.record.header import KIND_HTTP_FIND, KIND_SPEC_FIND, Header
+from coordinator.record.header import Header
+from coordinator.record.kinds import KIND_HTTP_FIND, KIND_SPEC_FIND
 from loadgen.verdict.capacity import Search, Seen, Trial
 from loadgen.verdict.result import Verdict
 from tests.support import https, results

@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from coordinator.record.header import KIND_HTTP, KIND_HTTP_HEADROOM, KIND_SPEC_HEADROOM, Header
+from coordinator.record.header import Header
 from coordinator.record.headroom_result import HeadroomResult, HeadroomStep, Role
+from coordinator.record.kinds import KIND_HTTP, KIND_HTTP_HEADROOM, KIND_SPEC_HEADROOM
 from loadgen.verdict.result import Verdict
 from tests.support import https, results
 

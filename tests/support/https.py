@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coordinator.kinds.http.kind import HttpKind
-from coordinator.record.header import KIND_HTTP, Header
+from coordinator.record.header import Header
+from coordinator.record.kinds import KIND_HTTP
 from coordinator.run.api import Played
 from coordinator.run.evidence import TapeMeasured
 from coordinator.run.tapes import empty_intake

@@ -6,7 +6,8 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from coordinator.record.header import KIND_ISOLATE, Header
+from coordinator.record.header import Header
+from coordinator.record.kinds import KIND_ISOLATE
 from loadgen.measure.isolation import Held, HostSeen, Isolated, Phase, Probed, Web, times_of
 from loadgen.model.isolate import Hog, IsolatePlan
 from loadgen.model.units import NS_PER_MS, NS_PER_S

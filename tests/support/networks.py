@@ -6,7 +6,8 @@ import dataclasses
 from collections.abc import Callable, Iterator
 
 from coordinator.output.terminal.progress import Progress
-from coordinator.record.header import KIND_FORWARD, KIND_IPERF, Header
+from coordinator.record.header import Header
+from coordinator.record.kinds import KIND_FORWARD, KIND_IPERF
 from loadgen.measure.forwarding import NO_REPORT, HostReport, NicCounters, Passage, ProxyCounters, Service
 from loadgen.measure.throughput import UNKNOWN, Granted, Latency, ProbeResult, StreamResult, Tick
 from loadgen.model.probe import Direction, ForwardPlan, IperfPlan, Kind, Link, Mode, ProbeTest, Transport

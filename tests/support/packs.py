@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from coordinator.record.header import KIND_PACK, Header
+from coordinator.record.header import Header
+from coordinator.record.kinds import KIND_PACK
 from loadgen.measure.packing import Limit, Packed, Room, Silence, Step, Sweep, Use
 from loadgen.model.pack import PackPlan
 from loadgen.model.units import NS_PER_MS, NS_PER_S

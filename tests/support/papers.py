@@ -8,7 +8,8 @@ from typing import Any
 from coordinator.experiment.api import Done, Next, StepPlayed
 from coordinator.experiment.paper import Paper
 from coordinator.output.judged import Judged
-from coordinator.record.header import KIND_PAPER, Header
+from coordinator.record.header import Header
+from coordinator.record.kinds import KIND_PAPER
 from coordinator.record.sweep_result import Sweep
 from loadgen.measure.trials import Copy, Number, Round, Trial
 from loadgen.model.errors import LoadgenError, PlanError, TargetError

@@ -9,9 +9,10 @@ from typing import Any
 
 from coordinator.record.document import finished, unfinished
 from coordinator.record.find_result import Find, Wanted
-from coordinator.record.header import KIND_HTTP, KIND_SPEC, Header
+from coordinator.record.header import Header
 from coordinator.record.headroom_result import HeadroomResult, Role
 from coordinator.record.interleaved_result import Interleaved
+from coordinator.record.kinds import KIND_HTTP, KIND_SPEC
 from coordinator.record.network import Kept
 from coordinator.record.sweep_result import Sweep
 from coordinator.record.writer import Measured, RecordWriter

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-from coordinator.record.header import KIND_RELATIVE, KIND_ROUND, Header
+from coordinator.record.header import Header
+from coordinator.record.kinds import KIND_RELATIVE, KIND_ROUND
 from loadgen.measure.trials import Copy, Number, Round, Trial
 from loadgen.model.limits import VmLimits
 from loadgen.model.relative import Better, Metric, RelativePlan

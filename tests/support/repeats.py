@@ -5,14 +5,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from coordinator.record.header import (
-    KIND_HTTP_COMPARE,
-    KIND_HTTP_REPEATS,
-    KIND_SPEC_COMPARE,
-    KIND_SPEC_REPEATS,
-    Header,
-)
+from coordinator.record.header import Header
 from coordinator.record.interleaved_result import Interleaved
+from coordinator.record.kinds import KIND_HTTP_COMPARE, KIND_HTTP_REPEATS, KIND_SPEC_COMPARE, KIND_SPEC_REPEATS
 from loadgen.model.http_plan import HttpPlan
 from loadgen.model.plan import SpecPlan
 from loadgen.model.relative import Better

@@ -12,7 +12,8 @@ from coordinator.fleet.api import workers_of
 from coordinator.fleet.check import Checked
 from coordinator.record.environment import Environment
 from coordinator.record.fleet import FleetRecord
-from coordinator.record.header import KIND_SPEC, KIND_SWEEP, Header
+from coordinator.record.header import Header
+from coordinator.record.kinds import KIND_SPEC, KIND_SWEEP
 from coordinator.record.sweep_result import Sweep, SweepPoint
 from loadgen.measure.events import EngineReady
 from loadgen.model.machine import Clock, Machine

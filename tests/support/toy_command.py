@@ -16,7 +16,7 @@ from coordinator.cli.playing import play
 def again(run: Path, most: int, as_json: bool) -> int:
     """Repeat a recorded run until it conforms, at most MOST times."""
     from coordinator.fleet.choice import FleetChoice
-    from coordinator.record.header import KIND_SPEC
+    from coordinator.record.kinds import KIND_SPEC
     from coordinator.record.reader import load
     from tests.support.toy_experiment import UntilConforming
 

@@ -9,7 +9,7 @@ import pytest
 from coordinator.experiment.headroom import CheckHeadroom
 from coordinator.experiment.performance import Session
 from coordinator.experiment.resume import resumable
-from coordinator.record.header import KIND_HTTP
+from coordinator.record.kinds import KIND_HTTP
 from loadgen.model.errors import PlanError
 from tests.support.printed_plans import refusal
 from tests.support.recorded import RECORDS

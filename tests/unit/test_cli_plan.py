@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from coordinator.cli import app
 from coordinator.cli.spec import spec
 from coordinator.record.document import unfinished
-from coordinator.record.header import KIND_SWEEP
+from coordinator.record.kinds import KIND_SWEEP
 from deploy.vms.catalog import DRIVERS
 from loadgen.model.bound import Bound
 from loadgen.model.entry import Entry

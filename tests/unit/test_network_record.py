@@ -19,8 +19,9 @@ from coordinator.cli import app
 from coordinator.kinds.catalog import judges
 from coordinator.output.judged import read_judged
 from coordinator.record.document import finished, header_of, result_of, unfinished
-from coordinator.record.header import KIND_SPEC, RecordError
+from coordinator.record.header import RecordError
 from coordinator.record.iperf3 import run_document
+from coordinator.record.kinds import KIND_SPEC
 from coordinator.record.network import Kept
 from coordinator.record.reader import load
 from coordinator.record.writer import INTERVALS, RUN, RecordWriter, claim_directory

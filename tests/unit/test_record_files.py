@@ -24,7 +24,8 @@ from coordinator.record import reader
 from coordinator.record.connections import CONNECTION_DTYPE
 from coordinator.record.document import finished, unfinished
 from coordinator.record.frames import Frames
-from coordinator.record.header import KIND_SPEC, KIND_SWEEP, Header, RecordError
+from coordinator.record.header import Header, RecordError
+from coordinator.record.kinds import KIND_SPEC, KIND_SWEEP
 from coordinator.record.writer import CONNECTIONS, INTERVALS, RUN, RecordWriter, claim_directory
 from loadgen.measure.snapshot import Snapshot
 from loadgen.measure.together import snapshots_of

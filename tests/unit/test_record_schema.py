@@ -11,7 +11,7 @@ import pytest
 from coordinator.record.catalog import KINDS
 from coordinator.record.document import finished, unfinished
 from coordinator.record.find_result import Wanted
-from coordinator.record.header import KIND_SPEC
+from coordinator.record.kinds import KIND_SPEC
 from coordinator.record.schema.generate import FILE, schema_text, why_damaged
 from loadgen.verdict.isolate import judge_isolate
 from loadgen.verdict.network import judge_forward, judge_iperf

@@ -12,7 +12,8 @@ from coordinator.experiment.api import Next
 from coordinator.experiment.resume import resumable, set_aside
 from coordinator.record.document import finished, unfinished
 from coordinator.record.find_result import Wanted
-from coordinator.record.header import KIND_SWEEP, Header
+from coordinator.record.header import Header
+from coordinator.record.kinds import KIND_SWEEP
 from coordinator.record.sweep_result import Sweep, SweepPoint
 from coordinator.record.writer import RecordWriter
 from loadgen.model.errors import LoadgenError, PlanError

@@ -14,7 +14,8 @@ from coordinator.kinds.isolate.player import IsolatePlayer
 from coordinator.kinds.isolate.settle import check_confined, check_room
 from coordinator.output.terminal.isolate_live import open_isolate_view
 from coordinator.output.terminal.live import View
-from coordinator.record.header import KIND_ISOLATE, Header
+from coordinator.record.header import Header
+from coordinator.record.kinds import KIND_ISOLATE
 from coordinator.run.api import Around, Played, Player
 from loadgen.measure.isolation import Isolated, Phase
 from loadgen.model.isolate import IsolatePlan

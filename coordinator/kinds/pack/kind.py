@@ -13,7 +13,8 @@ from coordinator.fleet.choice import FleetChoice
 from coordinator.kinds.pack.player import PackPlayer
 from coordinator.output.terminal.live import View
 from coordinator.output.terminal.pack_live import open_pack_view
-from coordinator.record.header import KIND_PACK, Header
+from coordinator.record.header import Header
+from coordinator.record.kinds import KIND_PACK
 from coordinator.run.api import Around, Played, Player
 from loadgen.measure.packing import Packed, Step
 from loadgen.model.pack import PackPlan

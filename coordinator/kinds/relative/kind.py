@@ -16,7 +16,8 @@ from coordinator.kinds.relative.player import RoundPlayer
 from coordinator.kinds.relative.recipes import RECIPES, Program
 from coordinator.output.terminal.live import View
 from coordinator.output.terminal.relative_live import open_relative_view
-from coordinator.record.header import KIND_ROUND, Header
+from coordinator.record.header import Header
+from coordinator.record.kinds import KIND_ROUND
 from coordinator.run.api import Around, Played, Player
 from deploy.commands.catalog import choose
 from loadgen.measure.trials import Round, Trial

@@ -18,7 +18,7 @@ from coordinator.output.html.experiments import (
 from coordinator.output.html.hosts import isolate_blocks, pack_blocks
 from coordinator.output.html.network import forward_blocks, iperf_blocks
 from coordinator.output.judged import Judged
-from coordinator.record.header import (
+from coordinator.record.kinds import (
     KIND_FORWARD,
     KIND_HTTP_COMPARE,
     KIND_HTTP_FIND,

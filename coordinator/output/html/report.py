@@ -26,7 +26,7 @@ from coordinator.output.html.targets import target_sections
 from coordinator.output.judged import Judged
 from coordinator.output.measured import Part, parts_of
 from coordinator.output.scripts import script
-from coordinator.record.header import KIND_HTTP, KIND_SPEC
+from coordinator.record.kinds import KIND_HTTP, KIND_SPEC
 from loadgen.model.errors import LoadgenError
 from loadgen.verdict.compare_result import Comparison
 

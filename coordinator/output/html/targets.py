@@ -12,7 +12,7 @@ from coordinator.output.html.over_time import Scene, over_time, response_times
 from coordinator.output.html.timeline import timeline_of
 from coordinator.output.html.worst import worst_sentences
 from coordinator.output.measured import Part
-from coordinator.record.header import KIND_SPEC
+from coordinator.record.kinds import KIND_SPEC
 from loadgen.model.units import NS_PER_S
 from loadgen.verdict.http_result import HttpResult, HttpRow
 from loadgen.verdict.result import RunResult, TargetResult

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from coordinator.record.header import (
+from coordinator.record.kinds import (
     KIND_FORWARD,
     KIND_HTTP,
     KIND_HTTP_COMPARE,

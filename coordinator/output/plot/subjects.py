@@ -10,7 +10,7 @@ from coordinator.output.judged import Judged, read_judged
 from coordinator.output.plot.catalog import PLOTS
 from coordinator.output.plot.picture import Subject
 from coordinator.output.streams import OutputError
-from coordinator.record.header import KIND_PAPER
+from coordinator.record.kinds import KIND_PAPER
 from coordinator.record.reader import Judge
 from coordinator.record.writer import RUN
 from loadgen.model.errors import PlanError

@@ -1,0 +1,22 @@
+"""The kinds of records, as their headers name them.  Commands list them before anything else is imported."""
+
+from __future__ import annotations
+
+KIND_SPEC = "spec"
+KIND_SWEEP = "spec-sweep"
+KIND_IPERF = "iperf"
+KIND_FORWARD = "forward"
+KIND_HTTP = "http"
+KIND_PACK = "pack"
+KIND_ISOLATE = "isolate"
+KIND_SPEC_FIND = "spec-find"
+KIND_HTTP_FIND = "http-find"
+KIND_SPEC_REPEATS = "spec-repeats"
+KIND_HTTP_REPEATS = "http-repeats"
+KIND_SPEC_COMPARE = "spec-compare"
+KIND_HTTP_COMPARE = "http-compare"
+KIND_SPEC_HEADROOM = "spec-headroom"
+KIND_HTTP_HEADROOM = "http-headroom"
+KIND_RELATIVE = "relative"
+KIND_ROUND = "relative-round"
+KIND_PAPER = "paper"
