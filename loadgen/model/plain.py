@@ -10,6 +10,7 @@ import dataclasses
 import datetime
 import enum
 import functools
+import re
 import types
 import typing
 from collections.abc import Iterable, Mapping
@@ -23,6 +24,7 @@ _PLAIN = frozenset((str, int, float, bool, type(None)))
 _UNCHECKED = frozenset((str, bool))
 _MOST_INT = (1 << 63) - 1  # what messages between processes and the compiled engine can hold
 _MOST_SHOWN_BITS = 256  # of a number in decimal digits: Python refuses to write thousands of them
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _WORDS: dict[Any, str] = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
 
 
@@ -46,10 +48,15 @@ def as_written(value: object) -> str:
     if isinstance(value, list):
         return f"[{', '.join(map(as_written, value))}]"
     if isinstance(value, dict):
-        return f"{{{', '.join(f'{key} = {as_written(item)}' for key, item in value.items())}}}"
+        return f"{{{', '.join(f'{_key(key)} = {as_written(item)}' for key, item in value.items())}}}"
     if isinstance(value, int) and value.bit_length() > _MOST_SHOWN_BITS:
         return hex(value)
     return value.isoformat() if isinstance(value, datetime.date | datetime.time) else repr(value)
+
+
+def _key(name: str) -> str:
+    """A key of a table as TOML has it: in quotation marks if it holds other characters than those of a bare key."""
+    return name if _BARE_KEY.fullmatch(name) else repr(name)
 
 
 def made(data: object) -> typing.TypeGuard[tuple[Any, ...]]:

@@ -74,6 +74,7 @@ def test_options_override_the_fleet_of_a_plan(
         ('scheduler = "b"\nworkers = 0', "fleet.workers must be at least 1, got 0"),
         ("engines = true", "fleet.engines must be a whole number, got true"),
         ("scheduler = 1", "fleet.scheduler must be a text, got 1"),
+        ('scheduler = {a-b = 1, "c\\n" = 2}', r"fleet.scheduler must be a text, got {a-b = 1, 'c\n' = 2}"),
         ('hosts = "a"', "fleet.hosts must be a list, got 'a'"),
         ("hosts = [1]", "fleet.hosts[0] must be a table, got 1"),
         ('hosts = [{name = "a", prot = 1}]', "unknown key fleet.hosts[0].prot"),

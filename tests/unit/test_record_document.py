@@ -159,7 +159,7 @@ def test_non_finite_numbers_become_null_and_numpy_numbers_become_plain() -> None
 
 
 def test_a_new_kind_needs_one_entry_of_the_catalog(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(KINDS, "count", COUNT)
+    monkeypatch.setattr("coordinator.record.document.KINDS", {**KINDS, "count": COUNT})
     header = Header(
         kind="count",
         started_at="2026-02-03T04:05:06+00:00",

@@ -10,6 +10,7 @@ import click
 from coordinator.cli import app
 from tools.reference.text import note
 
+_HELP = "Show this message and exit."
 _HEAD = f"""\
 # Commands
 
@@ -30,8 +31,7 @@ def page() -> str:
 
 def all_commands() -> Iterator[tuple[click.Command, click.Context]]:
     """The program itself and each command of it, also those of groups, with the context that knows its whole name."""
-    names = app.context_settings["help_option_names"]  # a command keeps the help option that it created first
-    context = click.Context(app, info_name="loadgen", help_option_names=names)
+    context = click.Context(app, info_name="loadgen")
     yield app, context
     yield from _commands(app, context)
 
@@ -52,7 +52,9 @@ def _section(command: click.Command, context: click.Context) -> str:
     paragraphs = (command.help or "").replace("\b", "").strip().split("\n\n")
     parts += [f"{escaped(' '.join(paragraph.split()))}\n" for paragraph in paragraphs]
     panels: dict[str, list[str]] = {}
-    for parameter in command.get_params(context):
+    # A command keeps the help option that it created first: without its group, that is another one.
+    help_option = click.Option(app.context_settings["help_option_names"], is_flag=True, help=_HELP)
+    for parameter in (*command.params, help_option):
         record = parameter.get_help_record(context)
         if record is not None and isinstance(parameter, click.Option):
             names, text = record
