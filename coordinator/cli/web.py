@@ -44,6 +44,8 @@ def web(directory: Path, listen: Address) -> int:
 
 
 async def _serve(directory: Path, address: Address) -> None:
+    import asyncio
+
     from coordinator.kinds.catalog import judges
     from coordinator.output.streams import stderr_console
     from coordinator.output.web.browser import records_app
@@ -52,10 +54,12 @@ async def _serve(directory: Path, address: Address) -> None:
     from coordinator.output.web.site import Site
     from coordinator.run.interrupts import until_signalled
 
-    listening = listen(address)
-    guard = Guard.of(listening, with_token=True)
-    with listening.socket:
-        async with until_signalled() as signalled, Site(records_app(directory, judges(), guard), listening):
-            text = f"records below {directory}: {guard.url(listening)}  (Ctrl-C ends the pages)"
-            stderr_console().print(text, markup=False, highlight=False, soft_wrap=True)
-            await signalled.wait()
+    async with until_signalled() as signalled:
+        await asyncio.sleep(0)  # a signal before this, while modules were imported, ends the command here
+        listening = listen(address)
+        guard = Guard.of(listening, with_token=True)
+        with listening.socket:
+            async with Site(records_app(directory, judges(), guard), listening):
+                text = f"records below {directory}: {guard.url(listening)}  (Ctrl-C ends the pages)"
+                stderr_console().print(text, markup=False, highlight=False, soft_wrap=True)
+                await signalled.wait()

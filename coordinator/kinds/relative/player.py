@@ -6,9 +6,8 @@ import asyncio
 import dataclasses
 import os
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from pathlib import PurePath
-from typing import Any
 
 from coordinator.kinds.relative.numbers import NoNumberError, last_lines, read_numbers
 from coordinator.kinds.relative.order import order_of
@@ -98,7 +97,7 @@ class RoundPlayer:
         """Run one trial; None when the user stopped it."""
         if self.interrupted:
             return None
-        self._doing = asyncio.create_task(self._explained(environment, self._run(environment, position, what, stage)))
+        self._doing = asyncio.create_task(self._explained(environment, position, what, stage))
         try:
             return await self._doing
         except asyncio.CancelledError:
@@ -108,9 +107,9 @@ class RoundPlayer:
                 raise
             return None
 
-    async def _explained(self, environment: str, trial: Coroutine[Any, Any, Trial]) -> Trial:
+    async def _explained(self, environment: str, position: int, what: str, stage: Stage[RelativePlan]) -> Trial:
         try:
-            return await trial
+            return await self._run(environment, position, what, stage)
         except TargetError as error:
             raise explained(error, environment, self._plan.vm_limits) from None
 
