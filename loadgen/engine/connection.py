@@ -161,7 +161,7 @@ class Connection:
             self._close()
             return
         head, size, status = self._tape.repeats[self._row]
-        if len(data) == size and data[: len(head)] == head and self._doing is _READING and not self._received:
+        if len(data) == size and data.startswith(head) and self._doing is _READING and not self._received:
             self._received = size
             self._flags |= status
             self._record(now_ns, _OK)
@@ -375,7 +375,7 @@ class Connection:
 
     def _record(self, done_ns: int, outcome: Outcome) -> None:
         context = self._context
-        if done_ns - self._sent_ns > context.request_ns and outcome is _OK:
+        if context.timed and done_ns - self._sent_ns > context.request_ns and outcome is _OK:
             outcome = Outcome.TIMED_OUT
         if self._doing is _CONNECTING and not self._received and not self._flags & RETRIED:
             self._sent_ns = -abs(self._sent_ns)  # without a TCP connection no request was sent

@@ -93,6 +93,7 @@ class EngineContext:
         "shown",
         "tape",
         "tcp",
+        "timed",
         "ways",
     )
 
@@ -128,6 +129,7 @@ class EngineContext:
         self.read_bytes = PACED_READ_BYTES if self.paced_reads else _READ_BYTES
         self.error_rest_ns = load.error_rest_ns
         self.request_ns = load.request_ns or _NEVER_NS
+        self.timed = load.request_ns > 0  # whether `request_ns` is a limit: asked for each reply, so kept ready
 
     def request(self, row: int, host_line: bytes, connection: int) -> bytes:
         """The request of tape row `row`, on the connection with that number; with values, the next one each time."""
