@@ -17,7 +17,7 @@ TARGETS = st.lists(
     st.builds(
         Target,
         name=st.text(st.characters(codec="utf-8"), min_size=1),
-        host=st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=1),
+        host=st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=1, max_size=63),
         port=st.integers(1, 65535),
         weight=st.integers(1, 1000),
     ),
