@@ -14,9 +14,9 @@ from coordinator.kinds.catalog import judges
 from coordinator.output.catalog import print_result
 from coordinator.output.judged import Judged, read_judged
 from coordinator.output.otlp.exporting import Exported, exporting
+from coordinator.output.passed_on import PassedOn
 from coordinator.output.streams import stderr_console
 from coordinator.output.web.running import Open, opened
-from coordinator.output.web.watching import Watching
 from coordinator.run.api import Around, Kind
 from coordinator.run.frame import Run
 from coordinator.run.interrupts import Interrupts
@@ -52,7 +52,7 @@ async def _play(session: Session, directory: Path, err: Console, pages: Open | N
             view = exported(kind.open_view(err))
             if pages is not None:
                 pages.board.begin(kind.name)
-                view = Watching(view, pages.board)
+                view = PassedOn(view, pages.board)
             return Around(cache=cache_directory(), say=say, progress=progress, view=view, early=session.early)
 
         async def during(run: Run[Any, Any, Any]) -> Judged[Any, Any]:

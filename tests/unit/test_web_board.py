@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from coordinator.output.passed_on import PassedOn
 from coordinator.output.web import board as boards
 from coordinator.output.web.board import Board, Reader
 from coordinator.output.web.pictures import picture_of, points_of, tables_of
-from coordinator.output.web.watching import Watching
 from tests.support import https
 from tests.support.judged import judged
 from tests.support.views import run_view
@@ -188,7 +188,7 @@ class Shown:
 def test_the_terminal_is_shown_everything_first() -> None:
     board, shown = a_board(), Shown()
     view = at(3, 4)
-    with Watching(shown, board) as watching:
+    with PassedOn(shown, board) as watching:
         watching.update(view)
         assert board.watched.view is view
     assert shown.seen == ["entered", view, "left"]

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from coordinator.output.otlp.endpoint import check_installed
+from coordinator.output.passed_on import PassedOn
 from coordinator.output.terminal.live import View
 
 if TYPE_CHECKING:  # most commands send nothing
-    from coordinator.output.otlp.sender import Sender
+    pass
 
 Exported = Callable[[View[Any]], View[Any]]
 """Makes a view that is also sent of one that is only shown."""
@@ -42,32 +42,10 @@ async def exporting(endpoint: str, say: Callable[[str], None]) -> AsyncIterator[
     sender = Sender(exporter_to(endpoint), endpoint, tell)
     sender.start()
     try:
-        yield lambda shown: SentView(shown, sender)
+        yield lambda shown: PassedOn(shown, sender)
     finally:
         await asyncio.shield(loop.run_in_executor(None, sender.close, _CLOSING_S))
 
 
 def _as_it_is(shown: View[Any]) -> View[Any]:
     return shown
-
-
-class SentView:
-    """A view (coordinator.output.terminal.live.View) that is also sent."""
-
-    def __init__(self, shown: View[Any], sender: Sender) -> None:
-        self._shown = shown
-        self._sender = sender
-
-    def __enter__(self) -> Self:
-        self._shown.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._shown.__exit__(kind, error, trace)
-
-    def update(self, view: Any) -> None:
-        """Show `view`, and remember it for the next message."""
-        self._shown.update(view)
-        self._sender.update(view)
