@@ -192,11 +192,15 @@ def connect(family: int, address: Any, *, receive_bytes: int = 0, send_bytes: in
 
 @contextlib.contextmanager
 def joined(proxy: Proxy, upstream: socket.socket, **changes: int) -> Iterator[tuple[socket.socket, socket.socket]]:
-    """Return a client's socket, and the upstream's socket of the same proxied connection."""
+    """Return a client's socket, and the upstream's socket of the same proxied connection.
+
+    The proxy knows by then that its upstream has accepted: what a test does next is not a failed connect.
+    """
     with proxy.client(**changes) as client:
         server, _ = upstream.accept()
         with server:
             server.settimeout(PATIENCE_S)
+            assert within(PATIENCE_S, lambda: not any(c.connecting for c in list(proxy.service.open)))
             yield client, server
 
 
