@@ -27,8 +27,6 @@ from coordinator.experiment.once import Once
 from coordinator.experiment.performance import Session, Surroundings, cache_directory, perform, record_directory
 from coordinator.fleet.choice import FleetChoice, WayKind
 from coordinator.kinds.catalog import judges
-from coordinator.kinds.http.ready import check_secrets, check_tls_files, with_data
-from coordinator.kinds.spec.ready import check_reach
 from coordinator.output.catalog import write
 from coordinator.output.judged import Judged, read_judged
 from coordinator.output.terminal.http_view import HttpView
@@ -36,6 +34,7 @@ from coordinator.output.terminal.progress import Progress as NetworkProgress
 from coordinator.output.terminal.runview import RunView
 from coordinator.run.api import Around, Kind
 from coordinator.run.frame import Run
+from coordinator.run.ready import check_credentials, check_reach, with_data
 from loadgen.agent.extra import require_fleet
 from loadgen.measure.throughput import Tick
 from loadgen.model.errors import LoadgenError, PlanError
@@ -268,8 +267,7 @@ def _ready(plan: Any, fleet: FleetChoice | None) -> tuple[Any, FleetChoice | Non
         for text in plan.slos:
             Slo.parse(text)
         plan = with_data(plan)
-        check_secrets(plan)
-        check_tls_files(plan)
+        check_credentials(plan)
     if choice.way is not WayKind.LOCAL:
         require_fleet("making load from other machines")
     return plan, choice

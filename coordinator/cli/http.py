@@ -22,8 +22,8 @@ from coordinator.cli.playing import play
 from coordinator.cli.repeat_options import repeated, repeats_option
 from coordinator.cli.resolve_options import resolve_options, resolving
 from coordinator.cli.watch_options import watch_options
-from coordinator.kinds.http.ready import check_secrets, check_tls_files, with_data
 from coordinator.output.web.watch import Watch
+from coordinator.run.ready import check_credentials, with_data
 from loadgen.model.errors import PlanError
 from loadgen.model.http_plan import HttpPlan
 from loadgen.model.http_request import HttpRequest
@@ -277,8 +277,7 @@ def http(
         shown = plan if record_secrets else without_secrets(plan)
         comments = ("" if shown == plan else _MASKED, how_to_repeat(given), AGAIN if check_headroom else "")
         return show_plan(shown, choice, comment=" ".join(filter(None, comments)))
-    check_secrets(plan)
-    check_tls_files(plan)
+    check_credentials(plan)
     check_installed(choice)
     return play(
         experiment,

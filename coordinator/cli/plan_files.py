@@ -39,14 +39,13 @@ def _read(file: Path) -> tuple[SpecPlan | HttpPlan, FleetChoice]:
 
 def _http(file: Path) -> tuple[HttpPlan, FleetChoice]:
     from coordinator.cli.http import http, make_plan
-    from coordinator.kinds.http.ready import check_secrets, check_tls_files
+    from coordinator.run.ready import check_credentials
 
     given = _given(http, file)
     start = start_from("http", file, None, fleet=True)
     choice = take_choice(given, given["engines"], start)
     plan = make_plan(start, (), given)
-    check_secrets(plan)
-    check_tls_files(plan)
+    check_credentials(plan)
     return plan, choice
 
 

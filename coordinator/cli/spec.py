@@ -267,7 +267,7 @@ def _print(
 def check_fleet(choice: FleetChoice, plan: SpecPlan, *, several: bool) -> None:
     """Raise PlanError when the load machines cannot reach the VMs, or cannot be used for several runs."""
     from coordinator.fleet.choice import WayKind
-    from coordinator.kinds.spec.ready import check_reach
+    from coordinator.run.ready import check_reach
 
     check_reach(plan, choice)
     if choice.way is WayKind.JOIN and several:

@@ -5,13 +5,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
 from coordinator.kinds.again import disturbance_of
 from coordinator.kinds.fair import fairness_of
-from coordinator.kinds.spec.margin import margin_of
-from coordinator.record.connections import CONNECTION_DTYPE
+from coordinator.kinds.margin import margin_of
 from coordinator.run.api import Played
 from coordinator.run.evidence import (
     TapeEvidence,
@@ -111,27 +107,6 @@ def _checks(result: RunResult) -> dict[str, Check]:
     """Return the checks of a result by name: of the servers in its worst iteration, and of the load generator."""
     servers = {one.index: Trust(checks=one.checks) for one in result.iterations if one.complete}
     return {check.name: check for check in (*worst_of_windows(servers).checks, *result.trust.checks)}
-
-
-def connection_rows(run: TapeEvidence) -> NDArray[np.void]:
-    """Return the results of each connection in each window, of dtype CONNECTION_DTYPE."""
-    measured, asked = run.measured, run.asked
-    totals = measured.intake.ledger.totals()
-    parts = [np.zeros(0, dtype=CONNECTION_DTYPE)]
-    for window in sorted(measured.measured_ns):
-        lost = lost_connections(run, window, totals)
-        found = judge_connections(totals.window_tallies(window), asked.connections, asked.bound, lost=lost)
-        rows = np.zeros(len(found), dtype=CONNECTION_DTYPE)
-        for name in ("connection", "ok", "bad", "bytes", "busy_ns", "state"):
-            rows[name] = found[name]
-        rows["iteration"] = window
-        rows["target"] = asked.target_of
-        rows["kbit_per_s"] = found["bits_per_s"] / 1000
-        lossy = totals.tcp.slots[totals.tcp.slots["window"] == window]
-        for name in ("retransmits", "out_of_order"):
-            rows[name][lossy["connection"]] = lossy[name]
-        parts.append(rows)
-    return np.concatenate(parts)
 
 
 def _iterations(run: TapeEvidence, totals: Totals) -> list[IterationResult]:

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from coordinator.kinds.spec.judge import connection_rows, judge
+from coordinator.kinds.connections import connection_rows
+from coordinator.kinds.spec.judge import judge
 from coordinator.kinds.tape import LEAST_NS, TapeKind
 from coordinator.output.terminal.build import ViewBuilder
 from coordinator.output.terminal.live import View

@@ -1,15 +1,27 @@
-"""Checks of a `loadgen http` plan that read files, and so cannot be made by the plan itself."""
+"""Checks of a plan that read files or look at the load machines: the plan itself cannot make them."""
 
 from __future__ import annotations
 
 import dataclasses
+import ipaddress
 
+from coordinator.fleet.choice import FleetChoice
 from loadgen.model.derived import once
 from loadgen.model.errors import PlanError
 from loadgen.model.http_plan import HttpPlan
 from loadgen.model.http_request import with_braces
 from loadgen.model.http_secrets import hidden
+from loadgen.model.plan import SpecPlan
 from loadgen.model.secrets import MASK
+
+
+def check_reach(plan: SpecPlan, choice: FleetChoice) -> None:
+    """Raise PlanError when the load machines cannot reach the VMs that the plan starts."""
+    if not choice.is_here and not plan.targets and ipaddress.ip_address(plan.vm_hosts[0]).is_loopback:
+        raise PlanError(
+            f"the VMs listen at {plan.vm_address}, where load machines cannot reach them",
+            hint="give an address of this machine with --vm-address, or servers elsewhere with --targets",
+        )
 
 
 def with_data(plan: HttpPlan) -> HttpPlan:
@@ -32,20 +44,15 @@ def with_data(plan: HttpPlan) -> HttpPlan:
     return plan
 
 
-def check_secrets(plan: HttpPlan) -> None:
-    """Raise PlanError when the plan comes from a record or a file in which secrets are masked."""
+def check_credentials(plan: HttpPlan) -> None:
+    """Raise PlanError when secrets of the plan are masked, or its certificates or its key cannot be used."""
     if parts := hidden(plan):
         raise PlanError(
             f"the plan does not hold its secrets (they are {MASK}): give them again, with {', '.join(parts)}",
             hint="with --record-secrets, the record of a run and --print-plan keep them",
         )
+    if plan.tls_ca or plan.tls_cert:
+        from coordinator.run.tls_files import tls_settings
+        from loadgen.engine.tls import check_settings
 
-
-def check_tls_files(plan: HttpPlan) -> None:
-    """Raise PlanError when the certificates or the key of the plan cannot be used."""
-    if not (plan.tls_ca or plan.tls_cert):
-        return
-    from coordinator.run.tls_files import tls_settings
-    from loadgen.engine.tls import check_settings
-
-    check_settings(tls_settings(plan))
+        check_settings(tls_settings(plan))
