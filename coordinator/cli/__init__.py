@@ -90,22 +90,12 @@ def main() -> int:
         abandon_stdout()  # the reader of stdout has closed it; click reports this as SystemExit(1)
         return 128 + signal.SIGPIPE
     except Exception as error:  # noqa: BLE001 - the last handler: reports the error as a bug
-        import traceback
+        from coordinator.faults import as_error
 
-        from loadgen.model.secrets import mask_text
-        from loadgen.model.shortage import is_short_of_memory
+        def write(text: str) -> None:
+            with contextlib.suppress(OSError, AttributeError):
+                sys.stderr.write(text)
 
-        if is_short_of_memory(error):
-            said = traceback.format_exception_only(error)[-1].strip()
-            return _fail(
-                int(ExitCode.INVALID),
-                f"this machine has too little memory for loadgen: {said}",
-                "free memory, or raise the limit (ulimit -v, the memory limit of the container or service)",
-            )
-
-        with contextlib.suppress(OSError, AttributeError):
-            sys.stderr.write(mask_text(traceback.format_exc()))
-        return _fail(
-            int(ExitCode.INTERNAL), "this is a bug in loadgen, not in the plan; please report it with the lines above"
-        )
+        found = as_error(error, write)
+        return _fail(int(found.exit_code), found.message, found.hint)
     return int(code) if isinstance(code, int) else 0

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from coordinator.experiment.api import Answer, Done, Experiment, Next
+from coordinator.faults import as_error
 from coordinator.output.judged import Judged
 from coordinator.record.header import Plan
 from loadgen.model.errors import LoadgenError
@@ -39,8 +40,8 @@ async def execute(
 ) -> Outcome:
     """Play runs with `play` until the planner has an answer; `done` are runs that were played before.
 
-    `say` tells the user which run is next; `on_done` is called with each finished run.  Raises LoadgenError when the
-    first run cannot start: then there are no results.
+    `say` tells the user which run is next; `on_done` is called with each finished run.  What the first run raises is
+    raised, because there are no results.  Later errors end the experiment and cost no result, bugs of loadgen included.
     """
     over = list(done)
     while True:
@@ -51,10 +52,11 @@ async def execute(
             say(_announce(experiment, step, tuple(over)))
         try:
             judged = await play(step)
-        except LoadgenError as error:
+        except Exception as error:
             if not over:
                 raise
-            return Outcome(done=tuple(over), answer=experiment.answer(tuple(over)), failed=error)
+            failed = as_error(error, say)
+            return Outcome(done=tuple(over), answer=experiment.answer(tuple(over)), failed=failed)
         over.append(judged)
         on_done(tuple(over))
 

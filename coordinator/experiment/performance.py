@@ -18,6 +18,7 @@ from typing import Any
 from coordinator.experiment.api import Done, Experiment, Next, StepPlayed
 from coordinator.experiment.executor import Outcome, execute
 from coordinator.experiment.notebook import Notebook
+from coordinator.faults import as_error
 from coordinator.fleet.choice import FleetChoice
 from coordinator.kinds.catalog import load_kind
 from coordinator.output.judged import Judged
@@ -175,8 +176,8 @@ def _steps(session: Session, directory: Path, inside: Surroundings) -> Play:
         failed: LoadgenError | None = None
         try:
             judged, failed = await _step(session, planner, directory / step.record, inside)
-        except LoadgenError as error:
-            failed = error
+        except Exception as error:  # noqa: BLE001 - a bug of loadgen must not cost the results of the other steps
+            failed = as_error(error, inside.say)
         if isinstance(failed, NothingMeasuredError):  # the user stopped it: no other step follows
             raise failed
         took_ns = time.monotonic_ns() - began_ns

@@ -10,7 +10,7 @@ from coordinator.run.evidence import TapeEvidence, lost_connections
 from loadgen.measure.cells import Cell
 from loadgen.measure.censored import Times
 from loadgen.measure.ledger import Totals
-from loadgen.measure.tally import rows_of
+from loadgen.measure.tally import operations_of, rows_of
 from loadgen.verdict.fair_result import Fairness
 from loadgen.verdict.fair_run import Rows, judge_fairness
 
@@ -28,18 +28,19 @@ def fairness_of(evidence: TapeEvidence, totals: Totals) -> Fairness | None:
         return None
     parts = []
     for number, window in enumerate(windows):
-        size, busy_ns = np.zeros(asked.connections, np.int64), np.zeros(asked.connections, np.int64)
+        size, busy_ns, operations = np.zeros((3, asked.connections), np.int64)
         tallies = totals.window_tallies(window)
         at = rows_of(tallies, asked.connections)
-        size[at], busy_ns[at] = tallies["bytes"], tallies["busy_ns"]
+        size[at], busy_ns[at], operations[at] = tallies["bytes"], tallies["busy_ns"], operations_of(tallies)
         lost = lost_connections(evidence, window, totals)
         there = np.ones(asked.connections, bool) if lost is None else ~lost
         iteration = np.full(asked.connections, number)
-        parts.append([column[there] for column in (iteration, asked.target_of, placement.worker_of, size, busy_ns)])
-    iteration, vm, client, size, busy_ns = (
+        parts.append([column[there] for column in (iteration, asked.target_of, placement.worker_of, operations, size, busy_ns)])
+    iteration, vm, client, operations, size, busy_ns = (
         np.concatenate(column).astype(np.int64) for column in zip(*parts, strict=True)
     )
-    rows = Rows(iteration=iteration, vm=vm, client=client, size=size, busy_ns=busy_ns)
+    was_asked = (operations > 0) | (busy_ns > 0)  # one operation may last for the whole window, and end after it
+    rows = Rows(iteration=iteration, vm=vm, client=client, asked=was_asked, size=size, busy_ns=busy_ns)
     names = [target.name for target in asked.targets]
     return judge_fairness(rows, names, placement.workers, windows, _response(totals, windows, len(names)))
 

@@ -6,6 +6,7 @@ import errno
 import os
 import socket
 from types import TracebackType
+from typing import Any
 
 from loadgen.model.errors import PlanError, TargetError
 
@@ -22,7 +23,9 @@ class Reservation:
 
         Raises PlanError for a port that is taken or not permitted, TargetError when the machine has no more.
         """
-        self._family, self.address = _resolve(host)
+        self._family, self._where = _resolve(host)
+        zone = host.partition("%")[2] if self._where[3:] else ""  # fe80::1%eth0; 3: the scope, which only IPv6 has
+        self.address = f"{self._where[0]}%{zone}" if zone else str(self._where[0])
         """`host` as an address."""
         self._sockets: list[socket.socket] = []
         try:
@@ -55,17 +58,17 @@ class Reservation:
             held = socket.socket(self._family, socket.SOCK_STREAM)
             self._sockets.append(held)
             held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            held.bind((self.address, port))
+            held.bind((self._where[0], port, *self._where[2:]))
         except OSError as error:
             raise _explained(error, host, port) from error
 
 
-def _resolve(host: str) -> tuple[socket.AddressFamily, str]:
+def _resolve(host: str) -> tuple[socket.AddressFamily, tuple[Any, ...]]:
     try:
-        family, _, _, _, address = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        family, _, _, _, where = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
     except OSError as error:
         raise PlanError(f"{host} is not an address of this machine: {error.strerror or error}") from error
-    return family, str(address[0])
+    return family, where
 
 
 def _explained(error: OSError, host: str, port: int) -> PlanError | TargetError:

@@ -49,6 +49,12 @@ class TargetError(LoadgenError):
     exit_code = ExitCode.NOT_CONFORMING
 
 
+class InternalError(LoadgenError):
+    """A bug of loadgen ended a part of the work; its traceback has been shown."""
+
+    exit_code = ExitCode.INTERNAL
+
+
 class FleetError(LoadgenError):
     """A load machine or an engine process is missing, has the wrong version, or lacks resources."""
 

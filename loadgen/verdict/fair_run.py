@@ -47,13 +47,15 @@ _STARVED = 0.5
 class Rows:
     """A row for each connection and iteration, as arrays of equal length.
 
-    `iteration`: 0, 1 and so on, without gaps.  `vm`, `client`: their numbers.  `size`: bytes of ok and cut operations,
-    and `busy_ns` their time, as in TALLY_DTYPE; both are 0 for a connection without any operation.
+    `iteration`: 0, 1 and so on, without gaps.  `vm`, `client`: their numbers.  `asked`: whether the connection had any
+    operation, and not only a rest.  `size`: bytes of ok and cut operations, and `busy_ns` their time, as in TALLY_DTYPE;
+    both are 0 for a connection without any of these.
     """
 
     iteration: NDArray[np.int64]
     vm: NDArray[np.int64]
     client: NDArray[np.int64]
+    asked: NDArray[np.bool_]
     size: NDArray[np.int64]
     busy_ns: NDArray[np.int64]
 
@@ -64,6 +66,7 @@ class Rows:
             iteration=self.iteration[mine],
             vm=self.vm[mine],
             client=self.client[mine],
+            asked=self.asked[mine],
             size=self.size[mine],
             busy_ns=self.busy_ns[mine],
         )
@@ -81,7 +84,7 @@ def judge_fairness(
     `vms` and `clients`: their names.  `iterations`: the indexes of the iterations in the run, by number in `rows`.
     `response`: the response times of each VM over these iterations, by number.
     """
-    used = np.bincount(rows.vm, minlength=len(vms)) > 0
+    used = _asked(rows, len(vms))
     if used.sum() < 2 or not rows.size.any():
         return None
     whole = _vms_of(rows, len(vms))
@@ -108,6 +111,12 @@ def judge_fairness(
         clients=_clients(rows, len(vms), clients, iterations),
         vms=_shares(whole, each, rows, vms),
     )
+
+
+def _asked(rows: Rows, vms: int) -> NDArray[np.bool_]:
+    """Whether each VM was asked for anything: the users of a VM may all think for a whole window."""
+    asked: NDArray[np.bool_] = np.bincount(rows.vm, rows.asked, vms) > 0
+    return asked
 
 
 def _vms_of(rows: Rows, vms: int) -> Differences:
@@ -194,9 +203,9 @@ def _starved(rows: Rows, vms: Sequence[str], iterations: Sequence[int]) -> tuple
     squares = sum(float(((some.size - each[some.vm]) ** 2).sum()) for some, each, _, _ in parts)
     far = one_sided(ALARM / cells, freedom) * math.sqrt(squares / freedom) if freedom else math.inf
     low: dict[int, list[tuple[float, int]]] = {}
-    for at, (_, each, number, mean) in zip(iterations, parts, strict=True):
+    for at, (some, each, number, mean) in zip(iterations, parts, strict=True):
         short = (each < _STARVED * mean) & (mean - each > far / np.sqrt(np.maximum(number, 1)))
-        for vm in np.flatnonzero((number > 0) & (mean > 0) & (short | (each == 0))).tolist():
+        for vm in np.flatnonzero(_asked(some, len(vms)) & (mean > 0) & (short | (each == 0))).tolist():
             low.setdefault(vm, []).append((float(each[vm]) / mean, at))
     found = [
         Starved(name=vms[vm], received=min(some)[0], iterations=tuple(at for _, at in some)) for vm, some in low.items()

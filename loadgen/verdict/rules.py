@@ -28,8 +28,8 @@ class Rules:
       code has 0.0105, to allow for its rounding, and judges each client machine).
     * `min_conforming_share`: share of the requested connections that must conform in each iteration, on all VMs
       (SPECweb99) and on each VM (ours: SPECweb99 has one server).
-    * `mix_tolerance`: relative deviation of a class from its intended share (10 %; SPECweb99's code has 10.5 %); also
-      of the TCP connections from their intended number.
+    * `mix_tolerance`: relative deviation of a class from its intended share (10.5 %, as in SPECweb99's code; its
+      rules say 10 %); also of the TCP connections from their intended number.
     * `mix_deviations`: deviation that a window with few requests may have, in standard deviations of a normal
       distribution, or with the same chance of another one.  This rule is ours: SPECweb99's window of 1200 s does not
       need it from 21 connections on.

@@ -22,7 +22,7 @@ from coordinator.fleet.choice import FleetChoice
 from coordinator.output.judged import Judged
 from coordinator.record.document import unfinished
 from coordinator.record.sweep_result import Sweep
-from loadgen.model.errors import LoadgenError, TargetError
+from loadgen.model.errors import ExitCode, FleetError, TargetError
 from loadgen.model.plan import SpecPlan
 from loadgen.model.target import Target
 from loadgen.verdict.result import RunResult, Verdict
@@ -52,7 +52,7 @@ def judged(step: Next[SpecPlan], verdict: Verdict = Verdict.CONFORMING) -> Judge
 class Played:
     """Plays nothing: gives each run the next verdict, or fails to start it."""
 
-    def __init__(self, verdicts: Sequence[Verdict | LoadgenError]) -> None:
+    def __init__(self, verdicts: Sequence[Verdict | Exception]) -> None:
         self._verdicts = list(verdicts)
         self.steps: list[Next[SpecPlan]] = []
         self.said: list[str] = []
@@ -61,7 +61,7 @@ class Played:
     async def play(self, step: Next[SpecPlan]) -> Judged[Any, Any]:
         self.steps.append(step)
         verdict = self._verdicts.pop(0)
-        if isinstance(verdict, LoadgenError):
+        if isinstance(verdict, Exception):
             raise verdict
         return judged(step, verdict)
 
@@ -153,6 +153,20 @@ def test_after_a_point_that_cannot_start_the_answer_has_the_earlier_points() -> 
     assert len(outcome.done) == 1
     with pytest.raises(TargetError, match="no more ports"):
         Played([failure]).execute(VmSweep(PLAN, (1, 2)))
+
+
+def test_a_bug_in_a_later_run_is_shown_and_costs_no_result() -> None:
+    played = Played([Verdict.CONFORMING, ZeroDivisionError("of ours")])
+    outcome = played.execute(VmSweep(PLAN, (1, 2)))
+    assert [point.vms for point in outcome.answer.result.points] == [1]
+    assert outcome.failed is not None
+    assert outcome.failed.exit_code is ExitCode.INTERNAL
+    assert "ZeroDivisionError: of ours" in played.said[-1]
+
+    outcome = Played([Verdict.CONFORMING, MemoryError()]).execute(VmSweep(PLAN, (1, 2)))
+    assert isinstance(outcome.failed, FleetError)
+    with pytest.raises(ZeroDivisionError):
+        Played([ZeroDivisionError()]).execute(VmSweep(PLAN, (1, 2)))
 
 
 def test_a_resumed_sweep_plays_only_the_missing_points() -> None:

@@ -53,6 +53,7 @@ def rows(
         iteration=iteration,
         vm=vm,
         client=client.astype(np.int64),
+        asked=np.ones(len(vm), bool),
         size=(files * inside).sum(axis=1).astype(np.int64),
         busy_ns=(took * inside).sum(axis=1).astype(np.int64),
     )
@@ -189,6 +190,21 @@ def test_a_vm_that_served_nothing_is_starved() -> None:
     assert fair.vms[1].share is None
 
 
+def test_a_vm_whose_users_only_think_is_not_compared() -> None:
+    found = rows(np.random.default_rng(1), 4, 8, 2)
+    idle = found.vm == 1
+    size, busy_ns = np.where(idle, 0, found.size), np.where(idle, 0, found.busy_ns)
+    fair = judged(replace(found, asked=~idle, size=size, busy_ns=busy_ns))
+    assert fair.verdict == "fair"
+    assert fair.starved == ()
+    assert fair.slowest != "vm2"
+    assert fair.jain == pytest.approx(1, abs=0.01)
+
+    once = idle & (found.iteration == 0)  # in one iteration only
+    size, busy_ns = np.where(once, 0, found.size), np.where(once, 0, found.busy_ns)
+    assert judged(replace(found, asked=~once, size=size, busy_ns=busy_ns)).starved == ()
+
+
 def test_a_single_connection_per_vm_does_not_tell_what_chance_does() -> None:
     fair = judged(rows(np.random.default_rng(1), 2, 1, 1, 1, slow={("vm", 0): 1.5}))
     assert fair.slowest_over_fastest_by_chance is None
@@ -210,7 +226,8 @@ ROWS = st.tuples(*(st.integers(0, most) for most in (2, 5, 3, 10**9, 10**11)))
 def test_fairness_has_its_bounds(given: list[tuple[int, int, int, int, int]]) -> None:
     iteration, vm, client, size, busy_ns = np.array(given, np.int64).T
     size[busy_ns == 0] = 0
-    found = Rows(iteration=iteration, vm=vm, client=client, size=size, busy_ns=busy_ns)
+    asked = np.ones(len(vm), bool)
+    found = Rows(iteration=iteration, vm=vm, client=client, asked=asked, size=size, busy_ns=busy_ns)
     fair = judge_fairness(found, list("abcdef"), list("wxyz"), [0, 1, 2])
     assert (fair is None) == (len(set(vm.tolist())) < 2 or not size.any())
     if fair is not None:

@@ -51,7 +51,7 @@ class Played:
     ) -> tuple[Judged[Any, Any], Outcome]:
         self.calls.setdefault(directory.name, []).append(session.done)
         found = self.found[Name(directory.name)]
-        if isinstance(found, LoadgenError):
+        if isinstance(found, Exception):
             raise found
         judged = written(session.experiment, directory, found)
         return judged, Outcome(done=(), answer=Answer(found))
@@ -106,6 +106,16 @@ def test_each_step_is_tried_whatever_the_others_give(played: Played, tmp_path: P
     assert "(1 of 3), about" in played.said[0]
     assert played.said[1] == f"spec: not played: {papers.LATE.message} (took 0:00)"
     assert played.said[3] == "pack: conforming (took 0:00)"
+
+
+def test_a_bug_in_a_step_is_shown_and_costs_no_other_step(played: Played, tmp_path: Path) -> None:
+    played.give({**papers.GOOD, Name.SPEC: ZeroDivisionError("of ours")})
+    result, failed = played.play(tmp_path / "run")
+    assert [step.state for step in result.steps] == [State.FAILED, State.PLAYED, State.NOT_HERE]
+    assert failed is None
+    assert played.said[1].startswith("Traceback (most recent call last):")
+    assert played.said[1].endswith("ZeroDivisionError: of ours\n")
+    assert played.said[2].startswith("spec: not played: this is a bug in loadgen")
 
 
 def test_a_signal_before_the_traffic_of_a_step_ends_the_whole_which_can_be_resumed(

@@ -7,38 +7,20 @@ from pathlib import Path
 from aiohttp import web
 
 from workloads.banking import images, pages
-from workloads.fileset import FOLDER
+from workloads.page_app import page_app
 
 
 def vm_app(docroot: Path, workdir: Path, static: bool) -> web.Application:
     """The application of a VM, as :attr:`workloads.api.ServerFiles.app` describes; it keeps nothing in `workdir`."""
-    app = web.Application()
-    app.router.add_get(f"{pages.ROOT}{{page}}", _page)
-    if static:
-        app.router.add_get(f"/{FOLDER}/{{path:.*}}", _Images(docroot).get)
-    return app
+    files = docroot if static else None
+    return page_app(pages.ROOT, _page, docroot=files, is_file=images.is_path, send=_image)
 
 
-async def _page(request: web.Request) -> web.Response:
-    """Answer with the page that the path names."""
-    found = pages.parse_path(request.raw_path)
-    if found is None:
-        raise web.HTTPNotFound
-    return web.Response(body=pages.render(*found), content_type="text/html")
+def _page(path: str) -> bytes | None:
+    found = pages.parse_path(path)
+    return None if found is None else pages.render(*found)
 
 
-class _Images:
-    """Serves the files of a document root; they are small, and read in the event loop."""
-
-    def __init__(self, docroot: Path) -> None:
-        self._root = docroot
-
-    async def get(self, request: web.Request) -> web.Response:
-        """Answer with the image that the path names."""
-        if not images.is_path(request.raw_path):
-            raise web.HTTPNotFound
-        try:
-            body = (self._root / request.raw_path.removeprefix("/")).read_bytes()
-        except FileNotFoundError:
-            raise web.HTTPNotFound from None
-        return web.Response(body=body, content_type="application/octet-stream")
+def _image(file: Path) -> web.StreamResponse:
+    """The image, which is small and is read in the event loop."""
+    return web.Response(body=file.read_bytes(), content_type="application/octet-stream")
