@@ -211,6 +211,12 @@ class RunResult:
         return self.verdict is not Verdict.INVALID and self.trust.valid
 
     @property
+    def is_comparable(self) -> bool:
+        """Whether its score may stand beside those of other runs: a whole window of the whole load was measured."""
+        whole = bool(self.targets) and self.median >= 0 and self.iterations[self.median].complete
+        return whole and self.has_score and self.verdict is not Verdict.DEGRADED
+
+    @property
     def exit_code(self) -> ExitCode:
         """The exit code of the command."""
         return self.verdict.exit_code

@@ -85,7 +85,7 @@ def _cells(point: SweepPoint, words: Words) -> Iterator[str]:
     result = point.result
     yield fmt.count(point.vms)
     yield fmt.count(result.requested_connections)
-    if not _counts(point):
+    if not point.result.is_comparable:
         yield from [fmt.NOTHING] * 7
     else:
         median = result.iterations[result.median]
@@ -97,12 +97,6 @@ def _cells(point: SweepPoint, words: Words) -> Iterator[str]:
         yield words.short(median.response_ms.p99)
         yield fmt.NOTHING if result.fairness is None else fmt.ratio(result.fairness.jain)
     yield {Verdict.NOT_CONFORMING: "not conf."}.get(result.verdict, result.verdict.value)
-
-
-def _counts(point: SweepPoint) -> bool:
-    """Whether the point has a valid measurement of the servers under the whole load."""
-    result = point.result
-    return bool(result.targets) and result.has_score and result.verdict is not Verdict.DEGRADED
 
 
 def _conforming(targets: Sequence[TargetResult]) -> list[int]:
@@ -125,7 +119,7 @@ class _Bar:
 
 def _aggregate(point: SweepPoint) -> _Bar:
     result = point.result
-    if not _counts(point):
+    if not point.result.is_comparable:
         return _nothing(point)
     conforming = result.conforming_connections or 0
     words = f"{fmt.count(conforming)} of {fmt.count(result.requested_connections)}"
@@ -134,7 +128,7 @@ def _aggregate(point: SweepPoint) -> _Bar:
 
 def _per_vm(point: SweepPoint) -> _Bar:
     targets = point.result.targets
-    if not _counts(point):
+    if not point.result.is_comparable:
         return _nothing(point)
     asked = point.result.requested_connections / len(targets)
     words = f"{_mean(targets):,.1f} (min {min(_conforming(targets)):,})"
