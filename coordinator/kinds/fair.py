@@ -35,7 +35,9 @@ def fairness_of(evidence: TapeEvidence, totals: Totals) -> Fairness | None:
         lost = lost_connections(evidence, window, totals)
         there = np.ones(asked.connections, bool) if lost is None else ~lost
         iteration = np.full(asked.connections, number)
-        parts.append([column[there] for column in (iteration, asked.target_of, placement.worker_of, operations, size, busy_ns)])
+        parts.append(
+            [column[there] for column in (iteration, asked.target_of, placement.worker_of, operations, size, busy_ns)]
+        )
     iteration, vm, client, operations, size, busy_ns = (
         np.concatenate(column).astype(np.int64) for column in zip(*parts, strict=True)
     )

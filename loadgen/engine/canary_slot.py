@@ -1,6 +1,6 @@
 """The canary of the Python engine: a connection like any other, with a tape, records and a schedule of its own.
 
-Its timer is the kernel's, and as exact as that of the compiled engine.  The agenda wakes connections in steps of a
+Its timer is the kernel's, and as exact as that of the compiled engine.  The agenda wakes connections in steps of half a
 millisecond: that is known, shows in the lateness of the load, and would hide what the canary is there to find.
 """
 

@@ -158,6 +158,7 @@ def test_after_a_point_that_cannot_start_the_answer_has_the_earlier_points() -> 
 def test_a_bug_in_a_later_run_is_shown_and_costs_no_result() -> None:
     played = Played([Verdict.CONFORMING, ZeroDivisionError("of ours")])
     outcome = played.execute(VmSweep(PLAN, (1, 2)))
+    assert isinstance(outcome.answer.result, Sweep)
     assert [point.vms for point in outcome.answer.result.points] == [1]
     assert outcome.failed is not None
     assert outcome.failed.exit_code is ExitCode.INTERNAL

@@ -65,7 +65,7 @@ def _curve(find: Find) -> RenderableType:
     rate = find.wanted is Wanted.RATE
     for title in (find.wanted.value, "runs", "held", "asked", "answered/s" if rate else "conform", "p99 ms"):
         table.add_column(title, justify="right", no_wrap=True)
-    table.add_column("verdicts", no_wrap=True)
+    table.add_column("verdicts")  # gives way, so that no number is cut
     in_order = sorted(find.steps, key=lambda step: step.value)
     for value, steps in groupby(in_order, key=lambda step: step.value):
         add_row(table, *_cells(find, value, list(steps)))

@@ -6,7 +6,7 @@ shows the measured numbers, and says first and last that the servers may do bett
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import PurePath
 
 from rich.console import Console, Group, RenderableType
@@ -42,6 +42,7 @@ from loadgen.model.http_plan import HttpPlan
 from loadgen.model.units import format_duration
 from loadgen.verdict.http_result import HttpResult, HttpRow, Times, TimeSpans
 from loadgen.verdict.result import Verdict
+from loadgen.verdict.span import Span
 
 _NOT_THEIRS = "The load generator failed its checks: the servers may do better than these numbers."
 
@@ -163,20 +164,32 @@ def _headline(result: HttpResult, plan: HttpPlan, words: Words) -> Text:
     )
 
 
+_PERCENTILES = ("mean", "p50", "p90", "p99", "p99.9", "max")
+
+
 def _times(result: HttpResult, words: Words, *, open_loop: bool) -> Table:
+    """The table of times.  Where intervals take too much room, each is written as a lower bound."""
+    rows: dict[str, Times | TimeSpans] = {
+        "response (due to done)": result.total.response_ms,
+        "service (sent to done)": result.total.service_ms,
+    }
+    if open_loop:
+        rows["lateness (due to sent)"] = result.lateness_ms
+    whole = [(name, *_time_cells(times, words.millis)) for name, times in rows.items()]
+    widths = [max(map(len, column)) for column in zip(("", *_PERCENTILES), *whole, strict=True)]
+    if sum(widths) + 2 * len(_PERCENTILES) > WIDTH:
+        whole = [(name, *_time_cells(times, words.short)) for name, times in rows.items()]
     table = plain_table("Times (ms)")
     table.add_column("", no_wrap=True)
-    for title in ("mean", "p50", "p90", "p99", "p99.9", "max"):
+    for title in _PERCENTILES:
         table.add_column(title, justify="right", no_wrap=True)
-    add_row(table, "response (due to done)", *_time_cells(result.total.response_ms, words))
-    add_row(table, "service (sent to done)", *_time_cells(result.total.service_ms, words))
-    if open_loop:
-        add_row(table, "lateness (due to sent)", *_time_cells(result.lateness_ms, words))
+    for row in whole:
+        add_row(table, *row)
     return table
 
 
-def _time_cells(times: Times | TimeSpans, words: Words) -> list[str]:
-    return [words.millis(value) for value in (times.mean, times.p50, times.p90, times.p99, times.p99_9, times.max)]
+def _time_cells(times: Times | TimeSpans, write: Callable[[Span | float | None], str]) -> list[str]:
+    return [write(value) for value in (times.mean, times.p50, times.p90, times.p99, times.p99_9, times.max)]
 
 
 _COLUMNS = ("target", "conns", "ok", "errors", "cut", "req/s", "Mbit/s", "p50", "p99")

@@ -31,10 +31,10 @@ class Words:
         high = fmt.millis(value.high)
         return high if value.high <= _CLOSE * value.low else f"{low}-{high}"
 
-    def short(self, value: Span | None) -> str:
+    def short(self, value: Span | float | None) -> str:
         """For a crowded table: an interval is written as a lower bound, without a space."""
         text = self.millis(value)
-        if value is None or text == fmt.millis(value.high):
+        if not isinstance(value, Span) or text == fmt.millis(value.high):
             return text
         return f"{self._mark}{fmt.millis(value.low)}"
 
