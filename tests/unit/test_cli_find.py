@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from coordinator.cli.find_options import _REPEATS, find_experiment
 from coordinator.experiment.find import FindCapacity
 from loadgen.model.errors import PlanError
 from loadgen.model.plan import SpecPlan
+from loadgen.model.units import NS_PER_S
 from loadgen.verdict.capacity import Search
-from tests.support.printed_plans import refusal
+from tests.support.printed_plans import plan_data, plan_toml, refusal
 
 GIVEN = {"find": "vms", "find_max": None, "find_step": None, "find_repeats": None}
 
@@ -49,3 +52,24 @@ def test_a_search_does_not_leave_the_room_that_there_is(most: int) -> None:
 def test_a_search_that_begins_beyond_the_room_is_refused() -> None:
     with pytest.raises(PlanError, match="begins at 64"):
         find_experiment(GIVEN, SpecPlan(vms=64), 64, most=36)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ((), (10, 1)),
+        (("--profile", "quick"), (10, 1)),
+        (("--duration", "5s"), (5, 1)),
+        (("--iterations", "2"), (10, 2)),
+        (("--profile", "full"), (1200, 1)),
+    ],
+)
+def test_runs_of_a_search_are_short(words: tuple[str, ...], expected: tuple[int, int]) -> None:
+    phases = plan_data("spec", "--find", "vms", *words)["phases"]
+    assert (phases["measure_ns"] // NS_PER_S, phases["iterations"]) == expected
+
+
+def test_a_search_keeps_the_windows_of_a_plan_file(tmp_path: Path) -> None:
+    file = tmp_path / "plan.toml"
+    file.write_text(plan_toml("spec", "--duration", "7s"))
+    assert plan_data("spec", "--find", "vms", "--plan", file)["phases"]["measure_ns"] == 7 * NS_PER_S
