@@ -73,7 +73,8 @@ class Notebook:
             command_line = self._header.environment.command_line
             newest = done[-1].header.environment
             server = newest.server or self._header.environment.server  # a run that did not start knows no server
-            environment = dataclasses.replace(newest, command_line=command_line, server=server)
+            load = self._header.environment.load_average  # that before the first run: the runs themselves are load
+            environment = dataclasses.replace(newest, command_line=command_line, server=server, load_average=load)
             self._header = dataclasses.replace(self._header, environment=environment)
             self._writer.rewrite(unfinished(self._header, self._experiment.answer(done).result))
 

@@ -192,10 +192,13 @@ class _Counts:
         return f"{held} of {len(seen)} run{'s' if len(seen) != 1 else ''} {verb} at {self._words(value)}"
 
     def spread(self) -> str:
-        """Where runs failed, and where runs conform; there must be both."""
+        """The numbers between which some runs conform and others do not; there must be both."""
         failed = min(trial.value for trial in self._trials if trial.seen is Seen.FAILED)
         held = max(trial.value for trial in self._trials if trial.seen is Seen.HELD)
-        return f"the first run that does not conform is at {self._words(failed)}, the last one that does at {held:,}"
+        return (
+            f"the smallest number with a run that does not conform is {self._words(failed)}, "
+            f"the greatest with one that does is {held:,}"
+        )
 
     def not_started(self, value: int) -> list[str]:
         """A sentence on why runs at a number did not start; nothing when all of them did."""

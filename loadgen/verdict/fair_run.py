@@ -48,8 +48,8 @@ class Rows:
     """A row for each connection and iteration, as arrays of equal length.
 
     `iteration`: 0, 1 and so on, without gaps.  `vm`, `client`: their numbers.  `asked`: whether the connection had any
-    operation, and not only a rest.  `size`: bytes of ok and cut operations, and `busy_ns` their time, as in TALLY_DTYPE;
-    both are 0 for a connection without any of these.
+    operation, and not only a rest.  `size`: bytes of ok and cut operations, and `busy_ns` their time, as in
+    TALLY_DTYPE; both are 0 for a connection without any of these.
     """
 
     iteration: NDArray[np.int64]

@@ -212,6 +212,7 @@ def _notes(window: Fates, open_loop: bool) -> list[str]:
     if not open_loop or never_sent <= 0:
         return []
     return [
-        f"{never_sent:,} requests still waited for a connection at the end: the response times include their waits as "
-        "lower bounds, service times and lateness do not"
+        f"{never_sent:,} of {window.cell.issued:,} requests still waited for a connection at the end, because replies "
+        "came more slowly than requests were due: the response times include their waits as lower bounds, service "
+        "times and lateness do not"
     ]

@@ -15,6 +15,7 @@ from loadgen.verdict.result import Check
 
 _SLO = re.compile(r"\s*(p\(?([0-9]+(?:\.[0-9]+)?)\)?|mean|max|errors|shed|rate)\s*(<=|>=|<|>)\s*(.+?)\s*")
 _SHARE = re.compile(r"([0-9.]+(?:[eE][+-]?[0-9]+)?)\s*(%?)")
+_CLOSE = 1.05  # ends of an interval within this ratio are written as one number, the high one
 _HINT = "examples: p99<50ms, mean<5ms, max<2s, errors<0.1%, shed<1%, rate>4500/s"
 
 
@@ -105,7 +106,11 @@ class Slo:
         assert span is not None
         detail = f"of {times.total} requests"
         if math.isfinite(span.high):
-            return span.high / NS_PER_MS, False, detail
+            low, high = span.low / NS_PER_MS, span.high / NS_PER_MS
+            if high > _CLOSE * low:
+                missing = times.failed.total + times.cut.total
+                detail += f"; it lies between {low:,.4g} and {high:,.4g} ms, because {missing} of them have no reply"
+            return high, False, detail
         without = ", ".join(
             f"{number} {what}" for number, what in ((times.failed.total, "failed"), (times.cut.total, "cut")) if number
         )

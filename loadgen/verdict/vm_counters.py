@@ -126,6 +126,13 @@ def _times(held: Held) -> str:
     return _TIMES.get(int(held.value), f"{held.value:,.0f} times")
 
 
+def _waited(held: Held) -> str:
+    """All its threads are added up, so the share may be more than the whole time."""
+    if held.value < 99.5:
+        return _share("its threads waited for a core for {} of the time")(held)
+    return f"on average, {held.value / 100:.1f} of its threads were waiting for a core"
+
+
 _PHRASES: dict[str, Callable[[Held], str]] = {
     OUT_OF_MEMORY: lambda held: f"OOM-killed {_times(held)}",
     PIDS_LIMIT: _count("pids limit reached ({} fork{s} refused)"),
@@ -133,6 +140,6 @@ _PHRASES: dict[str, Callable[[Held], str]] = {
     QUEUE_FULL: lambda held: f"listen queue overflowed {_times(held)}",
     DROPPED: _count("listening socket dropped {} connection attempt{s}, as when its queue is full"),
     RETRANSMITS: _share("{} of its TCP segments were sent again"),
-    WAITED: _share("its threads waited for a core for {} of the time"),
+    WAITED: _waited,
     STOLEN: _share("the hypervisor took {} of the CPU time of its host"),
 }

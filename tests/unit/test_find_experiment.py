@@ -129,7 +129,7 @@ def test_an_oscillating_capacity_is_said() -> None:
     assert found.capacity.found is Found.VARYING
     assert any(text.startswith("the curve is not monotonic") for text in found.reasons)
     assert any(text.startswith("the capacity varies from run to run") for text in found.reasons)
-    assert any(text.startswith("the first run that does not conform is at 1") for text in found.reasons)
+    assert any(text.startswith("the smallest number with a run that does not conform is 1") for text in found.reasons)
 
 
 @pytest.mark.parametrize("name", SERVERS)
