@@ -39,6 +39,7 @@ TEST_COLUMNS = (
     "latency_p90_ms",
     "latency_p99_ms",
     "latency_max_ms",
+    "latency_at_least",
     "local_cpu_s",
     "remote_cpu_s",
 )
@@ -88,6 +89,7 @@ def _whole(result: ProbeResult) -> Mapping[str, object]:
             "latency_p90_ms": known(found.p90_ns, NS_PER_MS),
             "latency_p99_ms": known(found.p99_ns, NS_PER_MS),
             "latency_max_ms": known(found.max_ns, NS_PER_MS),
+            "latency_at_least": " ".join(name.removesuffix("_ns") for name in found.lower_bounds),
         }
     streams = result.streams
     received_bps = sum(result.received_bps(way) for way in (Direction.SEND, Direction.RECEIVE))
