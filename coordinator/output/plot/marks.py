@@ -51,8 +51,3 @@ def _is_emulated(value: object) -> bool:
     if isinstance(value, Mapping):
         return bool(value.get("emulated") is True) or any(map(_is_emulated, value.values()))
     return isinstance(value, Sequence) and not isinstance(value, str | bytes) and any(map(_is_emulated, value))
-
-
-def is_invalid(judged: Judged[Any, Any]) -> bool:
-    """Whether nothing may be drawn that looks like a score."""
-    return judged.result.verdict is Verdict.INVALID
