@@ -62,8 +62,8 @@ def plot(
 
     A RUN is the directory of a record. Several runs of one kind stand beside each other in one figure; the record of
     loadgen paper stands for its experiments. A figure of an INVALID, DEGRADED, emulated, interrupted or cut run says so
-    across it, and shows no score of an INVALID run. Equal records give equal files. Drawing needs the extra "plot" of
-    loadgen-verdict.
+    across it, and shows no score of an INVALID or DEGRADED run. Equal records give equal files. Drawing needs the extra
+    "plot" of loadgen-verdict.
     """
     from coordinator.output.plot.save import check_file
 

@@ -11,6 +11,7 @@ import csv
 from collections.abc import Iterator, Mapping
 from typing import Any, TextIO
 
+from coordinator.output.csv_cells import millis, name_of
 from coordinator.output.csv_figures import write_figures
 from coordinator.output.csv_phases import write_phases
 from coordinator.output.csv_steps import write_steps
@@ -21,7 +22,6 @@ from coordinator.output.measured import INTERVAL_S, Part, parts_of, seconds_of
 from coordinator.record.kinds import KIND_ISOLATE, KIND_PACK, KIND_PAPER, KIND_RELATIVE, KIND_ROUND
 from loadgen.measure.cells import Cell
 from loadgen.measure.censored import Times
-from loadgen.model.units import NS_PER_MS
 
 _SPANS = ("response", "service")
 _PERCENTILES = {"p50": 50, "p90": 90, "p99": 99, "max": 100}
@@ -74,7 +74,7 @@ def _rows_of_targets(part: Part) -> Iterator[Mapping[str, object]]:
                 "run": part.name,
                 "interval_start_s": f"{part.start_s + second.interval * INTERVAL_S:g}",
                 "iteration": "" if window < 0 else window,
-                "target": names[target] if target < len(names) else target,
+                "target": name_of(names, target),
                 **numbers_of(cell),
             }
 
@@ -95,14 +95,10 @@ def numbers_of(cell: Cell) -> Mapping[str, object]:
         "received_bytes": cell.bytes,
         "connects": cell.connects,
         "retries": cell.retries,
-        **{f"{time}_{name}_ms": _ms(span.low if span else None) for (time, name), span in spans.items()},
+        **{f"{time}_{name}_ms": millis(span.low if span else None) for (time, name), span in spans.items()},
         **{
-            f"{time}_{name}_high_ms": _ms(span.high if span else None)
+            f"{time}_{name}_high_ms": millis(span.high if span else None)
             for (time, name), span in spans.items()
             if time in _SPANS
         },
     }
-
-
-def _ms(value_ns: float | None) -> str:
-    return "" if value_ns is None else f"{value_ns / NS_PER_MS:.6f}"

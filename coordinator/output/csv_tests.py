@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from coordinator.output.csv_cells import known
 from loadgen.measure.forwarding import Passage
 from loadgen.measure.throughput import ProbeResult, Tick
 from loadgen.model.probe import Direction, Kind
@@ -38,6 +39,7 @@ TEST_COLUMNS = (
     "latency_p90_ms",
     "latency_p99_ms",
     "latency_max_ms",
+    "latency_at_least",
     "local_cpu_s",
     "remote_cpu_s",
 )
@@ -74,8 +76,8 @@ def _way(one: ProbeResult | Passage) -> Mapping[str, object]:
 def _whole(result: ProbeResult) -> Mapping[str, object]:
     """The sums over all streams and both directions, without the omitted time."""
     row: dict[str, object] = {
-        "local_cpu_s": _known(result.local_cpu_ns, NS_PER_S),
-        "remote_cpu_s": _known(result.remote_cpu_ns, NS_PER_S),
+        "local_cpu_s": known(result.local_cpu_ns, NS_PER_S),
+        "remote_cpu_s": known(result.remote_cpu_ns, NS_PER_S),
     }
     if result.test.kind is not Kind.STREAM:
         found = result.latency
@@ -83,10 +85,11 @@ def _whole(result: ProbeResult) -> Mapping[str, object]:
             "transactions": found.transactions,
             "failed_transactions": found.failed,
             "unanswered_transactions": found.unanswered,
-            "latency_p50_ms": _known(found.p50_ns, NS_PER_MS),
-            "latency_p90_ms": _known(found.p90_ns, NS_PER_MS),
-            "latency_p99_ms": _known(found.p99_ns, NS_PER_MS),
-            "latency_max_ms": _known(found.max_ns, NS_PER_MS),
+            "latency_p50_ms": known(found.p50_ns, NS_PER_MS),
+            "latency_p90_ms": known(found.p90_ns, NS_PER_MS),
+            "latency_p99_ms": known(found.p99_ns, NS_PER_MS),
+            "latency_max_ms": known(found.max_ns, NS_PER_MS),
+            "latency_at_least": " ".join(name.removesuffix("_ns") for name in found.lower_bounds),
         }
     streams = result.streams
     received_bps = sum(result.received_bps(way) for way in (Direction.SEND, Direction.RECEIVE))
@@ -122,25 +125,18 @@ def _interval(tick: Tick, kind: Kind) -> Mapping[str, object]:
         "received_bytes": tick.received_bytes,
         "sent_mbit_per_s": f"{_mbit_per_s(tick.sent_bytes, length_ns):.6f}",
         "received_mbit_per_s": f"{_mbit_per_s(tick.received_bytes, length_ns):.6f}",
-        "retransmits": _known(tick.retransmits),
-        "rtt_ms": _known(tick.rtt_ns, NS_PER_MS),
-        "cwnd_bytes": _known(tick.cwnd_bytes),
-        "packets": _known(tick.packets),
-        "lost_packets": _known(tick.lost),
+        "retransmits": known(tick.retransmits),
+        "rtt_ms": known(tick.rtt_ns, NS_PER_MS),
+        "cwnd_bytes": known(tick.cwnd_bytes),
+        "packets": known(tick.packets),
+        "lost_packets": known(tick.lost),
     }
-
-
-def _known(value: int, unit: int = 1) -> object:
-    """The value in `unit`; an empty cell when it is not known."""
-    if value < 0:
-        return ""
-    return value if unit == 1 else f"{value / unit:.6f}"
 
 
 def _sum(values: list[int]) -> object:
     """The sum of the known values; an empty cell when no value is known."""
-    known = [value for value in values if value >= 0]
-    return sum(known) if known else ""
+    counted = [value for value in values if value >= 0]
+    return sum(counted) if counted else ""
 
 
 def _mbit_per_s(size_bytes: int, length_ns: int) -> float:

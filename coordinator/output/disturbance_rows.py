@@ -9,12 +9,12 @@ import csv
 from collections.abc import Iterator, Mapping
 from typing import Any, TextIO
 
+from coordinator.output.csv_cells import counted_millis, known
 from coordinator.output.judged import Judged
 from coordinator.output.measured import parts_of
 from coordinator.output.streams import OutputError
 from coordinator.record.frames import seconds
 from loadgen.measure.disturbance import NAMESPACE, EngineSecond, MachineSecond
-from loadgen.model.units import NS_PER_MS
 
 COLUMNS = (
     "run",
@@ -69,13 +69,13 @@ def _rows(second: MachineSecond) -> Iterator[Mapping[str, object]]:
         "seconds": second.span,
         "iteration": "" if second.window < 0 else second.window,
         "machine": second.machine,
-        "throttled_ms": _ms(second.throttled_ns),
-        "throttled_periods": _known(second.throttled_periods),
-        "periods": _known(second.periods),
-        "pressure_ms": _ms(second.pressure_ns),
-        "softnet_dropped": _known(second.softnet_dropped),
-        "softnet_squeezed": _known(second.softnet_squeezed),
-        **{name: _known(getattr(second, name)) for name in NAMESPACE},
+        "throttled_ms": counted_millis(second.throttled_ns),
+        "throttled_periods": known(second.throttled_periods),
+        "periods": known(second.periods),
+        "pressure_ms": counted_millis(second.pressure_ns),
+        "softnet_dropped": known(second.softnet_dropped),
+        "softnet_squeezed": known(second.softnet_squeezed),
+        **{name: known(getattr(second, name)) for name in NAMESPACE},
     }
     for engine in second.engines:
         yield {**own, **_of_engine(engine)}
@@ -85,18 +85,10 @@ def _of_engine(engine: EngineSecond) -> Mapping[str, object]:
     return {
         "engine": engine.worker,
         "cores": " ".join(map(str, engine.cores)),
-        "core_ms": _ms(engine.core_ns) if engine.cores else "",
-        "others_ms": _ms(engine.others_ns),
+        "core_ms": counted_millis(engine.core_ns) if engine.cores else "",
+        "others_ms": counted_millis(engine.others_ns),
         "others_most": engine.most,
-        "stolen_ms": _ms(engine.stolen_ns),
-        "softirq_ms": _ms(engine.softirq_ns),
-        "mhz": _known(engine.mhz),
+        "stolen_ms": counted_millis(engine.stolen_ns),
+        "softirq_ms": counted_millis(engine.softirq_ns),
+        "mhz": known(engine.mhz),
     }
-
-
-def _known(number: int) -> object:
-    return "" if number < 0 else number
-
-
-def _ms(time_ns: int) -> str:
-    return "" if time_ns < 0 else f"{time_ns / NS_PER_MS:g}"

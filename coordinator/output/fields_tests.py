@@ -33,6 +33,7 @@ TESTS = {
     "latency_p90_ms": "90th percentile.",
     "latency_p99_ms": "99th percentile.",
     "latency_max_ms": "Longest time.",
+    "latency_at_least": "Which of the four times before are lower bounds, such as `p99 max`; empty when none is.",
     "local_cpu_s": "CPU time of this end during the measured time.",
     "remote_cpu_s": "CPU time of the other end, if that end reports it.",
 }

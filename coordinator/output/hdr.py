@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
 
+from coordinator.output.curves import Curve, curves_of
 from coordinator.output.judged import Judged
 from coordinator.output.measured import INTERVAL_S, Part, Second, epoch_s, parts_of, seconds_of
 from coordinator.output.streams import OutputError
@@ -33,8 +34,8 @@ def write_hdr(judged: Judged[Any, Any], stream: TextIO) -> None:
 
     Failed and cut operations count with the time until then, which is a lower bound of their response time: so do the
     low ends of the intervals in the report.  The times of all intervals together are those of the report.
-    The intervals of a sweep carry the name of their run as a tag.  Raises OutputError when the record holds no
-    response times.
+    Of several runs, the intervals carry the name of their run as a tag, and runs that do not count are left out
+    (coordinator.output.curves).  Raises OutputError when the record holds no response times.
     """
     intervals = _intervals(judged)
     if not intervals:
@@ -72,16 +73,26 @@ def write_files(files: Sequence[Path], judged: Judged[Any, Any]) -> list[str]:
     return problems
 
 
-def times_of(judged: Judged[Any, Any]) -> Times:
-    """The response times of the judged windows of a run, or of its runs, as the report has them.
+def times_of(judged: Judged[Any, Any]) -> list[tuple[Curve, Times]]:
+    """The response times of the judged windows, as the report has them, of each curve.
 
     Raises OutputError when the record holds none.
     """
+    parts = [part for part in parts_of(judged) if part.record.has_snapshots]
+    curves = [
+        (curve, _added_up(judged.result, [part for part in parts if part.name in curve.records]))
+        for curve in curves_of(judged.result)
+    ]
+    found = [(curve, times) for curve, times in curves if times.total]
+    if not found:
+        raise _no_times(judged)
+    return found
+
+
+def _added_up(result: Any, parts: Iterable[Part]) -> Times:
     known, failed, cut = [], [], []
-    for part in parts_of(judged):
-        if not part.record.has_snapshots:
-            continue
-        windows_ns, is_http = _windows_ns(judged.result, part), part.record.header.kind == KIND_HTTP
+    for part in parts:
+        windows_ns, is_http = _windows_ns(result, part), part.record.header.kind == KIND_HTTP
         for second in seconds_of(part.record.measured):
             for (window, _), cell in second.cells.items():
                 if window >= 0:
@@ -90,10 +101,7 @@ def times_of(judged: Judged[Any, Any]) -> Times:
                     failed.append(times.failed)
                     cut.append(times.cut)
             cut += _throughout_one(second, windows_ns) if is_http else _throughout(second, windows_ns)
-    found = Times(Histogram.merge_all(known), Histogram.merge_all(failed), Histogram.merge_all(cut))
-    if not found.total:
-        raise _no_times(judged)
-    return found
+    return Times(Histogram.merge_all(known), Histogram.merge_all(failed), Histogram.merge_all(cut))
 
 
 def _no_times(judged: Judged[Any, Any]) -> OutputError:
@@ -104,9 +112,10 @@ def _no_times(judged: Judged[Any, Any]) -> OutputError:
 
 
 def _intervals(judged: Judged[Any, Any]) -> list[Interval]:
+    records = {name for curve in curves_of(judged.result) for name in curve.records}
     found: list[Interval] = []
     for part in parts_of(judged):
-        if part.record.has_snapshots:
+        if part.record.has_snapshots and part.name in records:
             found += _of_part(part, _windows_ns(judged.result, part))
     return found
 

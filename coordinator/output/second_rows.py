@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
+from coordinator.output.csv_cells import name_of
 from coordinator.output.csv_rows import TARGET_COLUMNS, numbers_of
 from coordinator.output.judged import Judged
 from coordinator.output.measured import INTERVAL_S, Part, Second, epoch_s, parts_of, seconds_of
@@ -97,7 +98,7 @@ def _rows(part: Part, verdict: str) -> Iterator[Mapping[str, object]]:
                 "run": part.name,
                 "kind": part.record.header.kind,
                 "verdict": verdict,
-                "vm": names[vm] if vm < len(names) else vm,
+                "vm": name_of(names, vm),
                 "second": at,
                 "start_s": f"{part.start_s + at * INTERVAL_S:g}",
                 "iteration": "" if window < 0 else window,

@@ -13,12 +13,12 @@ from typing import Any, TextIO
 
 import numpy as np
 
+from coordinator.output.csv_cells import millis, name_of
 from coordinator.output.judged import Judged
 from coordinator.output.measured import INTERVAL_S, Part, parts_of
 from coordinator.output.streams import OutputError
 from loadgen.measure.snapshot import Snapshot
 from loadgen.measure.tcp_view import COUNTERS, TcpView
-from loadgen.model.units import NS_PER_MS
 from loadgen.verdict.http_result import HttpResult
 from loadgen.verdict.result import RunResult
 from loadgen.verdict.tcp_result import TcpRow
@@ -78,12 +78,12 @@ def _rows(part: Part, result: Any) -> Iterator[Mapping[str, object]]:
                 "run": part.name,
                 "interval_start_s": f"{part.start_s + interval * INTERVAL_S:g}",
                 "iteration": "" if window < 0 else window,
-                "target": names[target] if target < len(names) else target,
+                "target": name_of(names, target),
                 "looks": int(row["looks"]),
                 **_counted(row),
-                "rtt_min_ms": _ms(rtt.min_ns if rtt.total else None),
-                "rtt_p50_ms": _ms(rtt.percentile_ns(50)),
-                "rtt_p99_ms": _ms(rtt.percentile_ns(99)),
+                "rtt_min_ms": millis(rtt.min_ns if rtt.total else None),
+                "rtt_p50_ms": millis(rtt.percentile_ns(50)),
+                "rtt_p99_ms": millis(rtt.percentile_ns(99)),
             }
     for window, targets in _windows(result):
         for one in targets:
@@ -142,7 +142,3 @@ def _counted(row: np.void) -> dict[str, object]:
 
 def _known(value: object) -> object:
     return "" if value is None else value
-
-
-def _ms(value_ns: int | None) -> str:
-    return "" if value_ns is None else f"{value_ns / NS_PER_MS:.6f}"

@@ -10,13 +10,14 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any, TextIO
 
+from coordinator.output.csv_cells import counted_millis, name_of
 from coordinator.output.judged import Judged
 from coordinator.output.measured import Part, parts_of, seconds_of
 from coordinator.output.streams import OutputError
 from coordinator.record.frames import vm_seconds
 from loadgen.measure.cells import Cell
 from loadgen.measure.vm_second import COLUMNS, UNKNOWN, VmSecond
-from loadgen.model.units import NS_PER_MS, NS_PER_S
+from loadgen.model.units import NS_PER_S
 
 _TIMES = {name: name.replace("_ns", "_ms") for name in COLUMNS if name.endswith("_ns")}
 
@@ -74,7 +75,7 @@ def _rows(part: Part) -> Iterator[Mapping[str, object]]:
             cells = [cell for interval in intervals for cell in served[interval].get(vm, ())]
             yield {
                 **own,
-                "vm": names[vm] if vm < len(names) else vm,
+                "vm": name_of(names, vm),
                 "ok_operations": sum(cell.ok for cell in cells),
                 "failed_operations": sum(cell.bad for cell in cells),
                 "received_bytes": sum(cell.bytes for cell in cells),
@@ -85,9 +86,9 @@ def _rows(part: Part) -> Iterator[Mapping[str, object]]:
 def counters_of(one: VmSecond) -> Iterator[Mapping[str, object]]:
     """The counters of each VM between two readings, with those of the host."""
     host = {
-        "host_stolen_ms": _ms(one.stolen_ns),
-        "host_cpu_ms": _ms(one.core_ns),
-        "reading_ms": _ms(one.cost_ns),
+        "host_stolen_ms": counted_millis(one.stolen_ns),
+        "host_cpu_ms": counted_millis(one.core_ns),
+        "reading_ms": counted_millis(one.cost_ns),
     }
     for numbers in one.numbers.T.tolist():
         read = zip(COLUMNS, numbers, strict=True)
@@ -95,8 +96,4 @@ def counters_of(one: VmSecond) -> Iterator[Mapping[str, object]]:
 
 
 def _shown(name: str, number: int) -> object:
-    return _ms(number) if name in _TIMES else "" if number == UNKNOWN else number
-
-
-def _ms(time_ns: int) -> str:
-    return "" if time_ns < 0 else f"{time_ns / NS_PER_MS:g}"
+    return counted_millis(number) if name in _TIMES else "" if number == UNKNOWN else number

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 from coordinator.kinds.catalog import judges
 from coordinator.output.catalog import write
+from coordinator.output.csv_tests import rows_of_tests
 from coordinator.output.exports_page import PAGE, TABLES, page_text
 from coordinator.output.judged import read_judged
 from coordinator.output.live_metrics import METRICS
@@ -22,9 +24,11 @@ from coordinator.record.document import finished, unfinished
 from coordinator.record.writer import VM_COUNTERS, RecordWriter
 from loadgen.measure.snapshot import Snapshot
 from loadgen.measure.vm_second import COLUMNS
+from loadgen.model.probe import Direction, Kind
 from tests.support import https, results
 from tests.support.isolations import isolated
 from tests.support.judged import END
+from tests.support.networks import IPERF, latency, rr_result
 from tests.support.recorded import RECORDS, write_record
 from tests.support.snapshots import cell, snapshot
 from tests.support.vm_counters import vm_second
@@ -138,3 +142,10 @@ def test_the_experiments_of_the_paper_have_their_rows(tmp_path: Path) -> None:
     frame = frame_of(tmp_path / "run")
     assert set(frame.kind) == {"http"}
     assert all(name.startswith(f"{step.record}/") for name in frame.run)
+
+
+def test_times_of_transactions_say_which_are_lower_bounds() -> None:
+    test = dataclasses.replace(IPERF, kind=Kind.RR).test(0, Direction.SEND)
+    for bounds, words in (((), ""), (("p99_ns", "max_ns"), "p99 max")):
+        (row,) = rows_of_tests([rr_result(test, dataclasses.replace(latency(), lower_bounds=bounds))])
+        assert row["latency_at_least"] == words

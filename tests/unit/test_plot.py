@@ -23,23 +23,18 @@ from coordinator.output.plot import style
 from coordinator.output.plot.catalog import PLOTS
 from coordinator.output.plot.marks import marks_of
 from coordinator.output.plot.picture import Picture, Subject
-from coordinator.output.plot.save import check_file, save
+from coordinator.output.plot.save import check_file
 from coordinator.output.plot.subjects import choose
 from coordinator.output.streams import OutputError
 from loadgen.model.errors import PlanError
 from loadgen.verdict.result import Verdict
 from tests.support import results
+from tests.support.plots import saved, texts_of
 from tests.support.recorded import RECORDS, write_record
 from tests.support.snapshots import cell, snapshot
 
 SCORED = ("conforming", "throughput", "forward")
 """Figures whose bars are scores."""
-
-
-def alike(case: str, kind: str) -> bool:
-    """Whether other records give the same figure: those of several runs give the same latency."""
-    return kind == "latency" and case.split()[0] not in ("spec", "http", "http-repeats")
-
 
 CASES = [(case, kind) for case in RECORDS for kind, plot in PLOTS.items() if case.split()[0] in plot.records]
 
@@ -57,20 +52,11 @@ def picture_of(kind: str, subjects: tuple[Subject, ...]) -> Picture | None:
         return None
 
 
-def saved(picture: Picture, file: Path, *, marks: tuple[str, ...] = (), columns: int = 1, text: bool = True) -> bytes:
-    save(picture, file, marks=marks, columns=columns, svg_text=text)
-    return file.read_bytes()
-
-
-def texts_of(svg: bytes) -> list[str]:
-    return re.findall(r"<text [^>]*>([^<]*)</text>", svg.decode())
-
-
 def rows_of(picture: Picture, directory: Path) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(saved(picture, directory / "rows.csv").decode())))
 
 
-DRAWN = [(case, kind) for case, kind in CASES if case.endswith(("good", "INVALID")) and not alike(case, kind)]
+DRAWN = [(case, kind) for case, kind in CASES if case.endswith(("good", "INVALID"))]
 
 
 @pytest.mark.parametrize(("case", "kind"), DRAWN)

@@ -29,6 +29,11 @@ def legend_above(axes: Axes) -> None:
     )
 
 
+def in_legend(name: str) -> str:
+    """The name as a label: matplotlib leaves one that begins with an underscore out of the legend."""
+    return f" {name}" if name.startswith("_") else name
+
+
 def shortened(name: str) -> str:
     """The name, without its middle when it is long: the ends tell names of VMs and directories apart."""
     half = _LONGEST // 2

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from coordinator.output.plot import style
 from coordinator.output.plot.axes import legend_above, plain_ticks
-from coordinator.output.plot.marks import is_invalid
+from coordinator.output.plot.marks import unscored
 from coordinator.output.plot.picture import Picture, Subject, Table
 from coordinator.record.find_result import Find, FindStep, Wanted
-from loadgen.verdict.capacity import Seen
+from loadgen.verdict.capacity import Found, Seen
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,6 +21,9 @@ _LOOKS = {
     Seen.FAILED: ("does not conform", "X", "#2b7bba", "full"),
     Seen.UNKNOWN: ("not valid", "o", "#5a5a5a", "none"),
 }
+_ABOUT = {Found.EXACT: "", Found.VARYING: "about "}
+"""Before an answer that is not a lower bound, as in the report."""
+
 _AXES = {
     Wanted.CONNECTIONS: ("connections per VM", "conforming, %"),
     Wanted.VMS: ("VMs", "conforming, %"),
@@ -34,6 +37,8 @@ def capacity(subjects: Sequence[Subject]) -> Picture:
     find: Find = subject.judged.result
 
     def draw(figure: Figure) -> None:
+        from matplotlib.ticker import NullFormatter
+
         upper, lower = figure.subplots(2, 1, sharex=True)
         for seen, (words, marker, color, fill) in _LOOKS.items():
             steps = [step for step in find.steps if step.trial.seen is seen]
@@ -83,10 +88,11 @@ def capacity(subjects: Sequence[Subject]) -> Picture:
         if values and max(values) > 20 * min(values):
             lower.set_xscale("log")
             lower.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+            lower.xaxis.set_minor_formatter(NullFormatter())
         else:
             lower.locator_params(axis="x", integer=True)
         plain_ticks(lower)
-        _answer(upper, lower, find, invalid=is_invalid(subject.judged))
+        _answer(upper, lower, find, invalid=bool(unscored(find.verdict)))
         legend_above(upper)
 
     rows = tuple(
@@ -108,14 +114,15 @@ def _answer(upper: Axes, lower: Axes, find: Find, *, invalid: bool) -> None:
     found = find.capacity
     if invalid or not found.value:
         return
+    has_interval = found.found in _ABOUT and found.high > found.low
     for axes in (upper, lower):
-        if found.high > found.low:
+        if has_interval:
             axes.axvspan(found.low, found.high, color=style.SHADE, alpha=0.45, linewidth=0)
         axes.axvline(found.value, color=style.EDGE, linewidth=0.8, linestyle="--")
     low, high = upper.get_xlim()
     is_right = found.value > (low * high) ** 0.5 if upper.get_xscale() == "log" else 2 * found.value > low + high
     upper.annotate(
-        find.wanted.words(found.value),
+        f"{_ABOUT.get(found.found, 'at least ')}{find.wanted.words(found.value)}",
         (found.value, 0.04),
         (-3 if is_right else 3, 0),
         xycoords=("data", "axes fraction"),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from coordinator.output.plot import style
 from coordinator.output.plot.axes import legend_above
-from coordinator.output.plot.marks import is_invalid
+from coordinator.output.plot.marks import unscored
 from coordinator.output.plot.picture import Picture, Subject, Table
 from loadgen.verdict.pack_result import PackResult
 
@@ -31,9 +31,11 @@ def footprint(subjects: Sequence[Subject]) -> Picture:
         words: [(row.vms, getattr(row, name) / _MIB) for row in result.curve if row.vms and getattr(row, name) >= 0]
         for name, words in _KINDS.items()
     }
-    packed = -1 if is_invalid(subject.judged) else result.packed
+    packed = -1 if unscored(result.verdict) else result.packed
 
     def draw(figure: Figure) -> None:
+        from matplotlib.ticker import NullFormatter
+
         axes = figure.add_subplot()
         for at, (words, points) in enumerate(curves.items()):
             if points:
@@ -49,6 +51,7 @@ def footprint(subjects: Sequence[Subject]) -> Picture:
         if places and places[-1] > 10 * places[0]:
             axes.set_xscale("log", base=2)
             axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+            axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_ylim(bottom=0)
         axes.set_xlabel("VMs that run")
         axes.set_ylabel("MiB per VM")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from coordinator.output.plot import style
-from coordinator.output.plot.marks import is_invalid
+from coordinator.output.plot.marks import unscored
 from coordinator.output.plot.picture import Picture, Subject, Table
 from loadgen.verdict.isolate_result import EDGES_MS, IsolateResult, IsolateRow, Latency
 from loadgen.verdict.span import Span
@@ -25,13 +25,13 @@ def isolation(subjects: Sequence[Subject]) -> Picture:
     """A bar for each hog, divided by latency, for each service that was probed; its p99 stands beside it."""
     (subject,) = subjects
     result: IsolateResult = subject.judged.result
-    invalid = is_invalid(subject.judged)
+    word = unscored(result.verdict)
     services = [name for name in _SERVICES if any(getattr(row, name) is not None for row in result.rows)]
 
     def draw(figure: Figure) -> None:
         panels = figure.subplots(max(1, len(services)), 1, sharex=True, squeeze=False)
         for (axes,), name in zip(panels, services, strict=False):
-            _panel(axes, name, result.rows, invalid=invalid)
+            _panel(axes, name, result.rows, word)
         panels[-1][0].set_xlabel("share of probes, %")
         handles, names = panels[0][0].get_legend_handles_labels()
         if handles:
@@ -46,12 +46,13 @@ def isolation(subjects: Sequence[Subject]) -> Picture:
                 title_fontsize=6.5,
             )
 
-    return Picture(draw=draw, table=_table(result.rows, invalid=invalid), height=0.35 + 0.4 * max(1, len(services)))
+    return Picture(draw=draw, table=_table([] if word else result.rows), height=0.35 + 0.4 * max(1, len(services)))
 
 
-def _panel(axes: Axes, name: str, rows: Sequence[IsolateRow], *, invalid: bool) -> None:
+def _panel(axes: Axes, name: str, rows: Sequence[IsolateRow], word: str) -> None:
+    """The bars of one service; of a run without a score, `word` stands in their place."""
     places = range(len(rows))
-    found: list[Latency | None] = [None if invalid else getattr(row, name) for row in rows]
+    found: list[Latency | None] = [None if word else getattr(row, name) for row in rows]
     axes.set_yticks(places, [row.hog.value for row in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xlim(0, 100)
@@ -63,7 +64,7 @@ def _panel(axes: Axes, name: str, rows: Sequence[IsolateRow], *, invalid: bool) 
         before = [100 * sum(latency.bins[:at]) if latency and latency.bins else 0.0 for latency in found]
         axes.barh(places, shares, 0.72, left=before, color=_GREYS[at], edgecolor=style.EDGE, linewidth=0.3, label=words)
     for place, row, latency in zip(places, rows, found, strict=True):
-        words = f"p99 {_ms(latency.p99)} ms" if latency and latency.p99 else "INVALID" if invalid else "not known"
+        words = f"p99 {_ms(latency.p99)} ms" if latency and latency.p99 else word or "not known"
         if row.failed:
             words = "broken off"
         axes.annotate(
@@ -88,12 +89,12 @@ def _ms(span: Span) -> str:
     return f"{least}{span.low:.3g}"
 
 
-def _table(rows: Sequence[IsolateRow], *, invalid: bool) -> Table:
+def _table(rows: Sequence[IsolateRow]) -> Table:
     found = [
         (row.hog.value, name, words, round(share, 6))
         for row in rows
         for name in _SERVICES
-        if not invalid and (latency := getattr(row, name)) is not None
+        if (latency := getattr(row, name)) is not None
         for words, share in zip(_bins(), latency.bins, strict=False)
     ]
     return Table(columns=("hog", "service", "latency_ms", "share"), rows=tuple(found))

@@ -6,18 +6,28 @@ from collections.abc import Sequence
 
 from coordinator.output.plot.bars import Bar, Bars
 from coordinator.output.plot.picture import Picture, Subject
+from loadgen.model.errors import PlanError
 from loadgen.verdict.relative_result import Difference, RelativeResult, RelativeRow
 
 
 def relative(subjects: Sequence[Subject]) -> Picture:
-    """Bars of the ratio to the first environment, with 95 % intervals; above 1 is better, whatever the metric."""
+    """Bars of the ratio to the first environment, with 95 % intervals; above 1 is better, whatever the metric.
+
+    Raises PlanError when the first environments of several comparisons differ.
+    """
     rows = [(subject, row) for subject in subjects for row in _result(subject).rows]
     several = len(subjects) > 1
     names = {id(row): f"{subject.name}: {row.metric}" if several else row.metric for subject, row in rows}
     metrics = tuple(dict.fromkeys(names.values()))
     environments = tuple(dict.fromkeys(row.environment for _, row in rows))
     bars = {(names[id(row)], row.environment): _bar(row) for _, row in rows}
-    first = next((row.environment for _, row in rows if row.difference is Difference.FIRST), "")
+    firsts = tuple(dict.fromkeys(row.environment for _, row in rows if row.difference is Difference.FIRST))
+    if len(firsts) > 1:
+        raise PlanError(
+            f"these comparisons are relative to different environments: {', '.join(firsts)}",
+            hint="draw each of them in a figure of its own",
+        )
+    first = "".join(firsts)
     return Bars(
         groups=metrics,
         series=tuple((name, tuple(bars.get((metric, name)) for metric in metrics)) for name in environments),
@@ -26,7 +36,7 @@ def relative(subjects: Sequence[Subject]) -> Picture:
         interval="95 % interval",
         caption=f"Performance relative to {first}; higher is better",
         level=1.0,
-        digits=3,
+        decimals=3,
     ).picture()
 
 

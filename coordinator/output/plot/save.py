@@ -51,12 +51,12 @@ def check_file(file: Path) -> None:
 
 
 def save(picture: Picture, file: Path, *, marks: Sequence[str], columns: int, svg_text: bool) -> None:
-    """Write the picture with `marks` across it, as wide as `columns` columns of a paper.
+    """Write the picture with `marks` across it (in .csv, in a column), as wide as `columns` columns of a paper.
 
     Raises OutputError when the picture is no table and .tex is asked for, or when the file cannot be written.
     """
     if file.suffix == ".csv":
-        data = _csv(picture.table).encode()
+        data = _csv(picture.table, marks).encode()
     elif file.suffix == ".tex":
         if picture.latex is None:
             raise OutputError(f"{file}: this figure is no table", hint="write it as .svg, .pdf or .png, or as .csv")
@@ -69,11 +69,13 @@ def save(picture: Picture, file: Path, *, marks: Sequence[str], columns: int, sv
         raise OutputError(f"{file} cannot be written: {error.strerror}") from error
 
 
-def _csv(table: Table) -> str:
+def _csv(table: Table, marks: Sequence[str]) -> str:
+    """The table with the marks of the figure in each row, and in a row of their own when there is no other."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(table.columns)
-    writer.writerows([("" if cell is None else _plain(cell) for cell in row) for row in table.rows])
+    writer.writerow([*table.columns, "marks"])
+    rows = table.rows or (((None,) * len(table.columns),) if marks else ())
+    writer.writerows([*("" if cell is None else _plain(cell) for cell in row), " ".join(marks)] for row in rows)
     return stream.getvalue()
 
 

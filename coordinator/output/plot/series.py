@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -9,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from coordinator.output.measured import Part, parts_of, seconds_of
+from coordinator.output.measured import Part, Second, parts_of, seconds_of
 from coordinator.output.plot import style
-from coordinator.output.plot.axes import legend_above, plain_ticks
+from coordinator.output.plot.axes import in_legend, legend_above, plain_ticks
 from coordinator.output.plot.picture import Cell, Picture, Subject, Table
 from coordinator.output.streams import OutputError
 from loadgen.measure.cells import Cell as Counted
@@ -23,11 +24,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _FEW = 4  # VMs that have lines of their own; of more, the middle and the spread are shown
+_ALIKE = 1.001
 
 
 @dataclass(frozen=True, slots=True)
 class _Course:
-    """By VM (row) and second (column): operations that ended well, failed ones, and p99 in ms (NaN: none ended).
+    """By VM (row) and second (column): operations that ended well, failed ones, and p99 in ms (NaN: none ended),
+    which is only a lower bound where `vm_at_least` says so.
 
     `windows` and `disturbed` are spans of seconds.  `p99_ms` is that over all VMs.
     """
@@ -36,6 +39,7 @@ class _Course:
     ok: NDArray[np.int64]
     failed: NDArray[np.int64]
     vm_p99_ms: NDArray[np.float64]
+    vm_at_least: NDArray[np.bool_]
     p99_ms: NDArray[np.float64]
     windows: tuple[tuple[int, int], ...]
     disturbed: tuple[tuple[int, int], ...]
@@ -98,28 +102,37 @@ def _course(part: Part, result: Any) -> _Course:
     length = seconds[-1].interval + 1
     ok, failed = (np.zeros((len(names), length), np.int64) for _ in range(2))
     vm_p99_ms, p99_ms = np.full((len(names), length), np.nan), np.full(length, np.nan)
-    in_window = np.zeros(length, bool)
+    vm_at_least, in_window = np.zeros((len(names), length), bool), np.zeros(length, bool)
     for second in seconds:
         at = second.interval
         by_vm: dict[int, list[Counted]] = {}
-        for (window, vm), cell in second.cells.items():
+        in_window[at] = _is_measured(second)
+        for (_, vm), cell in second.cells.items():
             by_vm.setdefault(vm, []).append(cell)
-            in_window[at] |= window >= 0
         for vm, cells in by_vm.items():
             if vm < len(names):
                 ok[vm, at], failed[vm, at] = sum(cell.ok for cell in cells), sum(cell.bad for cell in cells)
-                vm_p99_ms[vm, at] = _p99_ms(cells)
-        p99_ms[at] = _p99_ms([cell for cells in by_vm.values() for cell in cells])
+                vm_p99_ms[vm, at], vm_at_least[vm, at] = _p99_ms(cells)
+        p99_ms[at], _ = _p99_ms([cell for cells in by_vm.values() for cell in cells])
     disturbance = getattr(result, "disturbance", None)
     disturbed = np.zeros(length, bool)
     for span in disturbance.spans if disturbance else ():
         disturbed[max(0, span.first_s) : span.last_s + 1] = True
-    return _Course(names, ok, failed, vm_p99_ms, p99_ms, _spans(in_window), _spans(disturbed))
+    return _Course(names, ok, failed, vm_p99_ms, vm_at_least, p99_ms, _spans(in_window), _spans(disturbed))
 
 
-def _p99_ms(cells: Sequence[Counted]) -> float:
+def _is_measured(second: Second) -> bool:
+    """Whether most operations of the second belong to a measured window; a window has operations of its edges, too."""
+    found: Counter[int] = Counter()
+    for (window, _), cell in second.cells.items():
+        found[window] += cell.ok + cell.bad + cell.cut
+    return max(found, key=lambda window: (found[window], window), default=-1) >= 0
+
+
+def _p99_ms(cells: Sequence[Counted]) -> tuple[float, bool]:
+    """The 99th percentile, NaN without operations; and whether failed or cut operations make it a lower bound."""
     span = Times.response_of(Counted.merge_all(cells)).percentile(99) if cells else None
-    return span.low / NS_PER_MS if span else np.nan
+    return (span.low / NS_PER_MS, span.high > _ALIKE * span.low) if span else (np.nan, False)
 
 
 def _spans(flags: NDArray[np.bool_]) -> tuple[tuple[int, int], ...]:
@@ -128,17 +141,39 @@ def _spans(flags: NDArray[np.bool_]) -> tuple[tuple[int, int], ...]:
     return tuple(zip(edges[::2].tolist(), (edges[1::2] - 1).tolist(), strict=True))
 
 
+def _line(axes: Axes, x: NDArray[Any], y: NDArray[Any], at: int, name: str = "") -> None:
+    """A line with gaps where nothing is known; a point between two gaps has a marker, because no line reaches it."""
+    axes.plot(x, y, color=style.INKS[at], linestyle=style.LINES[at], label=in_legend(name) or None)
+    alone = _alone(y)
+    axes.plot(x[alone], y[alone], color=style.INKS[at], linestyle="", marker=style.MARKERS[at], markersize=2)
+
+
+def _band(
+    axes: Axes, x: NDArray[Any], low: NDArray[Any], high: NDArray[Any], name: str | None, *, alpha: float = 1.0
+) -> None:
+    """The area between two lines; a second between two gaps is a stroke."""
+    axes.fill_between(x, low, high, color=style.BAND, alpha=alpha, linewidth=0, label=name)
+    alone = _alone(low)
+    axes.vlines(x[alone], low[alone], high[alone], color=style.BAND, alpha=alpha, linewidth=1.5)
+
+
+def _alone(values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which values are known while their neighbours are not."""
+    known: NDArray[np.bool_] = np.concatenate([[False], np.isfinite(values), [False]])
+    return known[1:-1] & ~known[:-2] & ~known[2:]
+
+
 def _rates(axes: Axes, seconds: NDArray[np.int64], course: _Course) -> None:
     middle = seconds + 0.5
     axes.set_ylabel("operations/s per VM" if len(course.names) > 1 else "operations/s")
     if len(course.names) <= _FEW:
         for at, name in enumerate(course.names):
-            axes.plot(middle, course.ok[at], color=style.INKS[at], linestyle=style.LINES[at], label=name)
+            _line(axes, middle, course.ok[at], at, name)
     else:
         low, fifth, half, rest, high = np.percentile(course.ok, [0, 5, 50, 95, 100], axis=0)
-        axes.fill_between(middle, low, high, color=style.BAND, alpha=0.35, linewidth=0, label="all VMs")
-        axes.fill_between(middle, fifth, rest, color=style.BAND, linewidth=0, label="90 % of the VMs")
-        axes.plot(middle, half, color=style.INKS[0], label="median VM")
+        _band(axes, middle, low, high, "all VMs", alpha=0.35)
+        _band(axes, middle, fifth, rest, "90 % of the VMs")
+        _line(axes, middle, half, 0, "median VM")
     failed = course.failed.sum(axis=0)
     if failed.any():
         bad = np.flatnonzero(failed)
@@ -168,20 +203,20 @@ def _times(axes: Axes, seconds: NDArray[np.int64], course: _Course) -> None:
             np.nanmin(course.vm_p99_ms[:, some], axis=0),
             np.nanmax(course.vm_p99_ms[:, some], axis=0),
         )
-        axes.fill_between(middle, low, high, color=style.BAND, alpha=0.35, linewidth=0)
+        _band(axes, middle, low, high, None, alpha=0.35)
     elif len(course.names) > 1:
         for at in range(len(course.names)):
-            axes.plot(middle, course.vm_p99_ms[at], color=style.INKS[at], linestyle=style.LINES[at])
+            _line(axes, middle, course.vm_p99_ms[at], at)
         return
-    axes.plot(middle, course.p99_ms, color=style.INKS[0])
+    _line(axes, middle, course.p99_ms, 0)
 
 
 def _table(course: _Course) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for at in range(course.ok.shape[1]):
         for vm, name in enumerate(course.names):
-            p99_ms = course.vm_p99_ms[vm, at].item()
-            rows.append(
-                (at, name, course.ok[vm, at].item(), course.failed[vm, at].item(), p99_ms if p99_ms == p99_ms else None)
-            )
-    return Table(columns=("second", "vm", "ok_operations", "failed_operations", "response_p99_ms"), rows=tuple(rows))
+            p99_ms, at_least = course.vm_p99_ms[vm, at].item(), int(course.vm_at_least[vm, at])
+            counts = course.ok[vm, at].item(), course.failed[vm, at].item()
+            rows.append((at, name, *counts, *((p99_ms, at_least) if p99_ms == p99_ms else (None, None))))
+    columns = ("second", "vm", "ok_operations", "failed_operations", "response_p99_ms", "at_least")
+    return Table(columns=columns, rows=tuple(rows))

@@ -50,5 +50,6 @@ PARAMETERS: Any = {
     "ps.fonttype": 42,
     "svg.hashsalt": "loadgen",  # names in an SVG are random without it
     "axes.unicode_minus": False,
+    "text.parse_math": False,  # a name may hold dollar signs
 }
 """Parameters of matplotlib; all others are its defaults, whatever the user's matplotlibrc says."""

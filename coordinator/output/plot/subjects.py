@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ def choose(
     """The kind of figure (the first that the record has, if `kind` is None), and the runs that it shows.
 
     A record of `loadgen paper` stands for its experiments.  Raises OutputError when a record does not have the figure,
-    PlanError when the numbers of runs and names do not fit, and RecordError when a record cannot be read.
+    PlanError when the names do not fit the runs, and RecordError when a record cannot be read.
     """
     judged = [read_judged(path, judges) for path in paths]
     chosen = kind or next(iter(_kinds_of(judged[0], judges)), None)
@@ -36,6 +37,10 @@ def choose(
         raise PlanError(f"--kind {chosen} shows one run, but {len(found)} are given", hint="name one RUN")
     if names and len(names) != len(found):
         raise PlanError(f"{len(names)} --label for {len(found)} runs", hint="give one for each run, in their order")
+    if "" in map(str.strip, names):
+        raise PlanError("a --label is empty", hint="give each run a name")
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise PlanError(f"two runs have the --label {twice!r}", hint="give each run a name of its own")
     used = list(names) or _distinct(found)
     return chosen, tuple(Subject(name, subject.judged) for name, subject in zip(used, found, strict=True))
 
@@ -68,8 +73,11 @@ def _inside(judged: Judged[Any, Any], judges: Mapping[str, Judge]) -> Iterator[S
 
 
 def _distinct(found: Sequence[Subject]) -> list[str]:
-    """The names of the runs; equal ones are numbered."""
+    """The names of the runs; equal ones are numbered, with numbers that make no other name."""
     names = [subject.name for subject in found]
-    return [
-        name if names.count(name) == 1 else f"{name} ({names[: at + 1].count(name)})" for at, name in enumerate(names)
-    ]
+    taken = {name for name in names if names.count(name) == 1}
+    made: list[str] = []
+    for name in names:
+        numbered = (f"{name} ({number})" for number in itertools.count(1))
+        made.append(name if name in taken else next(one for one in numbered if one not in {*taken, *made}))
+    return made
