@@ -205,8 +205,10 @@ def _parse(words: list[str]) -> int:
     """Parse a command line of a command that would act; returns its exit code."""
     length = 2 if isinstance(_command(words[0]), click.Group) else 1
     command = _command(" ".join(words[:length]))
+    names = app.context_settings["help_option_names"]  # a command keeps the help option that it created first
+    parent = click.Context(app, info_name="loadgen", help_option_names=names)
     with contextlib.suppress(click.exceptions.Exit, click.ClickException, LoadgenError):
-        command.make_context(words[0], list(words[length:]), parent=click.Context(app, info_name="loadgen"))
+        command.make_context(words[0], list(words[length:]), parent=parent)
     return 0
 
 

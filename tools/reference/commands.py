@@ -31,7 +31,8 @@ def page() -> str:
 
 def all_commands() -> Iterator[tuple[click.Command, click.Context]]:
     """The program itself and each command of it, also those of groups, with the context that knows its whole name."""
-    context = click.Context(app, info_name="loadgen")
+    names = app.context_settings["help_option_names"]  # a command keeps the help option that it created first
+    context = click.Context(app, info_name="loadgen", help_option_names=names)
     yield app, context
     yield from _commands(app, context)
 
@@ -52,7 +53,6 @@ def _section(command: click.Command, context: click.Context) -> str:
     paragraphs = (command.help or "").replace("\b", "").strip().split("\n\n")
     parts += [f"{escaped(' '.join(paragraph.split()))}\n" for paragraph in paragraphs]
     panels: dict[str, list[str]] = {}
-    # A command keeps the help option that it created first: without its group, that is another one.
     help_option = click.Option(app.context_settings["help_option_names"], is_flag=True, help=_HELP)
     for parameter in (*command.params, help_option):
         record = parameter.get_help_record(context)
