@@ -272,6 +272,11 @@ def http(
     if hdr:
         from coordinator.output.hdr import check_files
 
+        if several := "--find" * bool(given["find"]) or "--check-headroom" * check_headroom:
+            raise PlanError(
+                f"--hdr is for one run, but {several} plays several",
+                hint="leave --hdr out; afterwards, loadgen show RUN --format hdr writes the log of each run",
+            )
         check_files(hdr)
     if print_plan:
         shown = plan if record_secrets else without_secrets(plan)

@@ -136,7 +136,7 @@ def _runs(session: Session, directory: Path, inside: Surroundings) -> Play:
                 directory=own,
                 around=inside.around(kind),
                 command_line=session.command_line,
-                hdr=() if step.replies else session.hdr,
+                hdr=session.hdr,
                 notes=session.notes,
                 shows_secrets=session.shows_secrets,
                 ends_early=step.ends_early,
