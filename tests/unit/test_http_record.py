@@ -165,7 +165,10 @@ def test_the_command_line_makes_a_plan() -> None:
         (["http://a/", "-c", "0"], "connections must be at least 1"),
         (["http://a/", "--hdr", "x.txt"], "neither"),
         (["http://a/", "--hdr", "a.hgrm", "--check-headroom"], "--check-headroom plays several"),
-        (["http://a/", "--hdr", "a.hlog", "--find", "rate", "--rate", "9/s", "--slo", "p99<1s"], "--find plays several"),
+        (
+            ["http://a/", "--hdr", "a.hlog", "--find", "rate", "--rate", "9/s", "--slo", "p99<1s"],
+            "--find plays several",
+        ),
     ],
 )
 def test_mistakes_are_refused_in_one_line(arguments: list[str], word: str) -> None:
