@@ -19,6 +19,7 @@ from coordinator.output.terminal.tty import (
     Keyboard,
     descriptor_of,
     in_foreground,
+    moves_cursor,
     stdin_keyboard,
     takes_output,
 )
@@ -188,6 +189,6 @@ def choose_view(
     `draw` makes the screen, `tell` the lines.
     """
     plain = PlainView(console, tell)
-    if console.is_terminal and not console.is_dumb_terminal:
+    if moves_cursor(console):
         return LiveView(console, draw, plain)
     return plain

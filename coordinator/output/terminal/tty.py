@@ -17,6 +17,8 @@ import termios
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
+from rich.console import Console
+
 _CHUNK = 1024
 _LOCAL_FLAGS, _INPUT_FLAGS, _CHARACTERS = 3, 0, 6  # places in what tcgetattr returns
 
@@ -32,6 +34,14 @@ def descriptor_of(stream: _Stream | None) -> int | None:
         return descriptor if descriptor >= 0 and os.isatty(descriptor) else None
     except (OSError, ValueError):  # no descriptor, or a closed stream
         return None
+
+
+def moves_cursor(console: Console) -> bool:
+    """Whether the console is a terminal that can move its cursor.
+
+    Rich takes a pipe or a file for one, too, where FORCE_COLOR or TTY_COMPATIBLE asks for colour.
+    """
+    return console.is_terminal and not console.is_dumb_terminal and descriptor_of(console.file) is not None
 
 
 def in_foreground(descriptor: int) -> bool | None:
