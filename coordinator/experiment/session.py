@@ -15,7 +15,7 @@ from coordinator.output.catalog import print_result
 from coordinator.output.judged import Judged, read_judged
 from coordinator.output.otlp.exporting import Exported, exporting
 from coordinator.output.passed_on import PassedOn
-from coordinator.output.streams import stderr_console
+from coordinator.output.stderr import patient_console, settle
 from coordinator.output.web.running import Open, opened
 from coordinator.run.api import Around, Kind
 from coordinator.run.frame import Run
@@ -34,13 +34,13 @@ def run_session(session: Session) -> int:
 
 
 async def _session(session: Session) -> int:
-    err = stderr_console()
-    async with (
-        opened(session.watch, _say_on(err)) as pages,
-        exporting(session.watch.otlp, _say_on(err, pages)) as exported,
-    ):
-        with record_directory(session) as directory:
-            return await _play(session, directory, err, pages, exported)
+    with patient_console() as err:
+        async with (
+            opened(session.watch, _say_on(err)) as pages,
+            exporting(session.watch.otlp, _say_on(err, pages)) as exported,
+        ):
+            with record_directory(session) as directory:
+                return await _play(session, directory, err, pages, exported)
 
 
 async def _play(session: Session, directory: Path, err: Console, pages: Open | None, exported: Exported) -> int:
@@ -62,6 +62,7 @@ async def _play(session: Session, directory: Path, err: Console, pages: Open | N
             return judged
 
         judged, outcome = await perform(session, directory, Surroundings(around=around, during=during, say=say))
+        settle(err)  # the result may go to the same terminal
         print_result(judged, session.form)
         if session.html is not None:
             _report(session.html, judged.path, say)

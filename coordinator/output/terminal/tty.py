@@ -1,8 +1,8 @@
 """The terminal as a keyboard: keys are read while this process is in the foreground, and all settings are given back.
 
-Three things must not happen.  A process in the background must not be stopped, which the kernel does when it reads from
-its terminal (SIGTTIN) or changes the settings (SIGTTOU).  Settings that belong to a shell by now must not be changed.
-And a terminal that takes no output (Ctrl-S, a dead connection) must not hold up the run.
+Two things must not happen.  A process in the background must not be stopped, which the kernel does when it reads from
+its terminal (SIGTTIN) or changes the settings (SIGTTOU).  And settings that belong to a shell by now must not be
+changed.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import select
 import signal
 import sys
 import termios
@@ -19,7 +18,7 @@ from typing import Any, Protocol
 
 from rich.console import Console
 
-_CHUNK = 1024
+_CHUNK = 4096  # as much as a terminal gives at once: a paste comes in few chunks
 _LOCAL_FLAGS, _INPUT_FLAGS, _CHARACTERS = 3, 0, 6  # places in what tcgetattr returns
 
 
@@ -50,13 +49,6 @@ def in_foreground(descriptor: int) -> bool | None:
         return os.tcgetpgrp(descriptor) == os.getpgrp()
     except OSError:
         return None
-
-
-def takes_output(descriptor: int) -> bool:
-    """Whether the terminal takes output now, so that a write does not wait."""
-    poll = select.poll()
-    poll.register(descriptor, select.POLLOUT)
-    return any(events & (select.POLLOUT | select.POLLERR | select.POLLHUP) for _, events in poll.poll(0))
 
 
 class Keyboard:

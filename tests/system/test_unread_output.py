@@ -1,0 +1,73 @@
+"""Commands whose output nobody reads: that costs the run nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support.cli import LOADGEN, environment
+from tests.support.scripted import ScriptedServer, good
+from tests.support.unread import Ends, a_full_terminal, a_pipe
+
+OPTIONS = ("-c", "2", "-d", "4s", "--engines", "1", "--json", "--out", "run")
+LONGEST_S = 60
+
+
+def play(*command: str, cwd: Path, stderr: int) -> tuple[int, str, str]:
+    """Play `command` with the URL of a good server; returns the exit code, stdout, and stderr if it is a pipe to us."""
+
+    def played(url: str) -> tuple[int, str, str]:
+        process = subprocess.Popen(
+            [*command, "http", url, *OPTIONS],
+            cwd=cwd,
+            env={**environment(cwd), "TERM": "xterm"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+            start_new_session=True,
+        )
+        try:
+            out, err = process.communicate(timeout=LONGEST_S)
+        finally:
+            process.kill()
+            process.wait()
+        return process.returncode, out, err or ""
+
+    async def scenario() -> tuple[int, str, str]:
+        async with ScriptedServer(good) as server:
+            return await asyncio.to_thread(played, f"http://127.0.0.1:{server.port}/?size=500")
+
+    return asyncio.run(scenario())
+
+
+def is_whole(code: int, out: str, record: Path) -> bool:
+    """Whether the run was played to its planned end without an error, and its record says what was printed."""
+    printed, recorded = json.loads(out), json.loads((record / "run.json").read_text())
+    assert code in (0, 3), out  # a machine with other work makes a run INVALID
+    for document in (printed, recorded):
+        assert (document["exit_code"], document["measured_s"]) == (code, pytest.approx(4.0, abs=0.1))
+        assert document["total"]["ok"] > 0
+        assert document["total"]["errors"] == 0
+    return bool(printed == recorded)
+
+
+UNREAD: dict[str, Callable[[], contextlib.AbstractContextManager[Ends]]] = {
+    "a full pipe": lambda: a_pipe(room=0),
+    "a pipe that is full soon": lambda: a_pipe(room=150),
+    "a full terminal": lambda: a_full_terminal(room=0),
+    "a terminal that is full soon": lambda: a_full_terminal(room=2000),
+}
+
+
+@pytest.mark.parametrize("where", UNREAD)
+def test_a_run_ends_in_time_although_nobody_reads_stderr(where: str, tmp_path: Path) -> None:
+    with UNREAD[where]() as unread:
+        code, out, _ = play(LOADGEN, cwd=tmp_path, stderr=unread.inner)
+        assert is_whole(code, out, tmp_path / "run")
