@@ -12,6 +12,7 @@ from coordinator.experiment.performance import Say, Session, Surroundings, cache
 from coordinator.experiment.progress import fileset_progress
 from coordinator.kinds.catalog import judges
 from coordinator.output.catalog import print_result
+from coordinator.output.harmless import Harmless
 from coordinator.output.judged import Judged, read_judged
 from coordinator.output.otlp.exporting import Exported, exporting
 from coordinator.output.passed_on import PassedOn
@@ -49,7 +50,7 @@ async def _play(session: Session, directory: Path, err: Console, pages: Open | N
         say = _say_on(err, pages)
 
         def around(kind: Kind[Any, Any, Any]) -> Around:
-            view = exported(kind.open_view(err))
+            view = exported(Harmless(kind.open_view, err, say))
             if pages is not None:
                 pages.board.begin(kind.name)
                 view = PassedOn(view, pages.board)

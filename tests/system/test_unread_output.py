@@ -1,4 +1,4 @@
-"""Commands whose output nobody reads: that costs the run nothing."""
+"""Commands whose output nobody reads, and views that fail: neither costs the run anything."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from tests.support.cli import LOADGEN, environment
 from tests.support.scripted import ScriptedServer, good
 from tests.support.unread import Ends, a_full_terminal, a_pipe
 
+ROOT = Path(__file__).resolve().parents[2]
 OPTIONS = ("-c", "2", "-d", "4s", "--engines", "1", "--json", "--out", "run")
 LONGEST_S = 60
 
@@ -26,7 +28,7 @@ def play(*command: str, cwd: Path, stderr: int) -> tuple[int, str, str]:
         process = subprocess.Popen(
             [*command, "http", url, *OPTIONS],
             cwd=cwd,
-            env={**environment(cwd), "TERM": "xterm"},
+            env={**environment(cwd), "TERM": "xterm", "PYTHONPATH": str(ROOT)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=stderr,
@@ -71,3 +73,24 @@ def test_a_run_ends_in_time_although_nobody_reads_stderr(where: str, tmp_path: P
     with UNREAD[where]() as unread:
         code, out, _ = play(LOADGEN, cwd=tmp_path, stderr=unread.inner)
         assert is_whole(code, out, tmp_path / "run")
+
+
+BREAK = """
+import sys
+from coordinator.output.terminal import http_live, http_view
+
+def broken(*_, **__):
+    raise ZeroDivisionError("not to be seen")
+
+{name} = broken
+from coordinator.start import main
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize("name", ["http_view.HttpViewBuilder.build", "http_live.http_news"])
+def test_a_view_that_fails_is_told_once_and_the_run_goes_on(name: str, tmp_path: Path) -> None:
+    code, out, err = play(sys.executable, "-c", BREAK.format(name=name), cwd=tmp_path, stderr=subprocess.PIPE)
+    assert is_whole(code, out, tmp_path / "run")
+    assert err.count("Traceback") == err.count("ZeroDivisionError: not to be seen") == 1
+    assert err.count("the live view stopped, the run goes on") == 1
