@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,9 @@ from coordinator.run.frame import Run
 from coordinator.run.interrupts import Interrupts
 from coordinator.starting import end_in_order
 from loadgen.model.errors import LoadgenError
+
+_TOLD_S = 0.1
+"""The pages are told of the result before it is printed: stdout may have a reader that does not read."""
 
 
 def run_session(session: Session) -> int:
@@ -63,13 +67,16 @@ async def _play(session: Session, directory: Path, err: Console, pages: Open | N
             return judged
 
         judged, outcome = await perform(session, directory, Surroundings(around=around, during=during, say=say))
-        settle(err)  # the result may go to the same terminal
-        print_result(judged, session.form)
-        if session.html is not None:
-            _report(session.html, judged.path, say)
-        if pages is not None and pages.url:
+        if pages is not None:
             pages.board.over(judged)
-            if not interrupts.came:
+            await asyncio.sleep(_TOLD_S)
+        settle(err)  # the result may go to the same terminal
+        try:
+            print_result(judged, session.form)
+        finally:  # a reader of stdout that has ended costs neither the report nor the page
+            if session.html is not None:
+                _report(session.html, judged.path, say)
+            if pages is not None and pages.url and not interrupts.came:
                 _say_on(err)(f"the run is over; its page stays at {pages.url} until Ctrl-C")
                 await interrupts.wait()
         if outcome.failed:
