@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import os
 import signal
 import sys
@@ -155,3 +156,21 @@ def test_the_end_does_not_wait_for_a_terminal_that_stopped(monkeypatch: pytest.M
             assert SHOW in ends.read_all()
 
     asyncio.run(end())
+
+
+def test_the_next_run_of_an_experiment_keeps_the_order(typed: list[Callable[[bytes], None]]) -> None:
+    async def two_runs() -> list[Order | None]:
+        console = Console(file=io.StringIO(), force_terminal=True, _environ={"TERM": "xterm"})
+        first, second, third = Drawn(), Drawn(), Drawn()
+        with view_on(console, first) as view:
+            view.update(run_view())
+            typed[-1](b"s")
+        with view_on(console, second) as view:
+            view.update(run_view())
+            typed[-1](b"\x1b")
+            view.update(run_view())
+        with view_on(console, third) as view:
+            view.update(run_view())
+        return [drawn.controls[-1].order for drawn in (first, second, third)] + [second.controls[0].order]
+
+    assert asyncio.run(two_runs()) == [Order.WORST, None, None, Order.WORST]

@@ -7,13 +7,14 @@ import dataclasses
 from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Generic, Protocol, Self, TypeVar
+from weakref import WeakKeyDictionary
 
 from rich.console import Console
 from rich.live import Live
 
 from coordinator.output.stderr import settle, waiting_s
 from coordinator.output.terminal.frame import Frame, LiveScreen
-from coordinator.output.terminal.keys import UNTOUCHED, Controls, Decoder, Key, Window, press, press_all
+from coordinator.output.terminal.keys import Controls, Decoder, Key, Order, Window, press, press_all
 from coordinator.output.terminal.plain import Line, PlainView
 from coordinator.output.terminal.tty import (
     Handlers,
@@ -32,6 +33,9 @@ DRAW_S = 0.1
 
 STALLED_S = 2.0
 """A terminal that takes no output for so long has stopped; a slow connection takes a screen in this time."""
+
+_ORDERS: WeakKeyDictionary[Console, Order | None] = WeakKeyDictionary()
+"""The order that the user chose on a console: the view of the next run of an experiment begins with it."""
 
 
 class View(Protocol[Shown]):
@@ -64,7 +68,7 @@ class LiveView(Generic[T]):
         self._live: Live | None = None
         self._size = console.size
         self._terminal = descriptor_of(console.file)
-        self._controls = UNTOUCHED
+        self._controls = Controls(order=_ORDERS.get(console))
         self._view: T | None = None
         self._decoder = Decoder()
         self._keyboard: Keyboard | None = None
@@ -98,6 +102,7 @@ class LiveView(Generic[T]):
         self._view = view
         if Key.ESCAPE in self._decoder.idle():
             self._controls = press(self._controls, Key.ESCAPE, self._window())
+            _ORDERS[self._console] = self._controls.order
         self._redraw()
 
     def _ours(self) -> bool:
@@ -130,6 +135,8 @@ class LiveView(Generic[T]):
         before = self._controls
         if keys := self._decoder.feed(data):
             self._controls = press_all(before, keys, self._window())
+            if Key.SORT in keys:
+                _ORDERS[self._console] = self._controls.order
         if self._controls != before:
             self._draw_soon()
 
