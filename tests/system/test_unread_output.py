@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,21 +13,29 @@ from pathlib import Path
 
 import pytest
 
+from coordinator.record.writer import INTERVALS
 from tests.support.cli import LOADGEN, environment
 from tests.support.scripted import ScriptedServer, good
 from tests.support.unread import Ends, a_full_terminal, a_pipe
+from tests.support.vms import within
 
 ROOT = Path(__file__).resolve().parents[2]
-OPTIONS = ("-c", "2", "-d", "4s", "--engines", "1", "--json", "--out", "run")
+OPTIONS = ("-c", "2", "--engines", "1", "--json", "--out", "run")
 LONGEST_S = 60
 
 
-def play(*command: str, cwd: Path, stderr: int) -> tuple[int, str, str]:
+def play(
+    *command: str,
+    cwd: Path,
+    stderr: int,
+    duration: str = "4s",
+    meanwhile: Callable[[subprocess.Popen[str]], object] = lambda _: None,
+) -> tuple[int, str, str]:
     """Play `command` with the URL of a good server; returns the exit code, stdout, and stderr if it is a pipe to us."""
 
     def played(url: str) -> tuple[int, str, str]:
         process = subprocess.Popen(
-            [*command, "http", url, *OPTIONS],
+            [*command, "http", url, "-d", duration, *OPTIONS],
             cwd=cwd,
             env={**environment(cwd), "TERM": "xterm", "PYTHONPATH": str(ROOT)},
             stdin=subprocess.DEVNULL,
@@ -36,6 +45,7 @@ def play(*command: str, cwd: Path, stderr: int) -> tuple[int, str, str]:
             start_new_session=True,
         )
         try:
+            meanwhile(process)
             out, err = process.communicate(timeout=LONGEST_S)
         finally:
             process.kill()
@@ -73,6 +83,18 @@ def test_a_run_ends_in_time_although_nobody_reads_stderr(where: str, tmp_path: P
     with UNREAD[where]() as unread:
         code, out, _ = play(LOADGEN, cwd=tmp_path, stderr=unread.inner)
         assert is_whole(code, out, tmp_path / "run")
+
+
+def test_ctrl_c_is_heeded_although_nobody_reads_stderr(tmp_path: Path) -> None:
+    def interrupt(process: subprocess.Popen[str]) -> None:
+        measured = tmp_path / "run" / INTERVALS
+        assert within(LONGEST_S, lambda: measured.exists() and measured.stat().st_size > 0)
+        process.send_signal(signal.SIGINT)
+
+    with a_full_terminal() as unread:
+        code, out, _ = play(LOADGEN, cwd=tmp_path, stderr=unread.inner, duration="50s", meanwhile=interrupt)
+    assert (code, json.loads(out)["verdict"]) == (130, "interrupted")
+    assert json.loads((tmp_path / "run" / "run.json").read_text()) == json.loads(out)
 
 
 BREAK = """
