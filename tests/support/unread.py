@@ -7,6 +7,7 @@ import fcntl
 import os
 import pty
 import termios
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -55,9 +56,11 @@ def a_full_terminal(room: int = 0) -> Iterator[Ends]:
     """A terminal that takes about `room` more bytes, because nobody has read what was written to it."""
     with a_terminal() as ends:
         os.set_blocking(ends.inner, False)
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                os.write(ends.inner, b"x" * 100)
+        for _ in range(5):  # the kernel moves what was written to a second buffer a little later
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    os.write(ends.inner, b"x" * 100)
+            time.sleep(0.02)
         os.set_blocking(ends.inner, True)
         if room:
             os.read(ends.outer, room)
