@@ -62,28 +62,42 @@ def stderr_on_terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Ends]:
         yield ends
 
 
+async def read_until(ends: Ends, *texts: bytes) -> bytes:
+    """Read until these texts came, one after the other."""
+    found, at = b"", 0
+    async with asyncio.timeout(30):
+        for text in texts:
+            while (place := found.find(text, at)) < 0:
+                await asyncio.sleep(0.02)
+                found += ends.read_all()
+            at = place + len(text)
+    return found
+
+
 def view_on(console: Console, drawn: Drawn) -> LiveView[RunView]:
     return LiveView(console, drawn, PlainView(console, news))
 
 
 def test_a_paste_makes_few_screens(typed: list[Callable[[bytes], None]], monkeypatch: pytest.MonkeyPatch) -> None:
-    async def paste() -> list[Controls]:
+    async def paste() -> tuple[list[Controls], float]:
         with stderr_on_terminal(monkeypatch) as ends, patient_console() as console:
             drawn = Drawn()
             with view_on(console, drawn) as view:
                 view.update(run_view(1024))
                 drawn.controls.clear()
+                began_s = asyncio.get_running_loop().time()
                 for _ in range(20):
                     typed[0](b"j" * 4096)
                     ends.read_all()
                     await asyncio.sleep(0)
                 await asyncio.sleep(3 * live.DRAW_S)
+                took_s = asyncio.get_running_loop().time() - began_s
                 ends.read_all()
-            return drawn.controls
+            return drawn.controls, took_s
 
-    made = asyncio.run(paste())
+    made, took_s = asyncio.run(paste())
     assert made[-1].order is Order.WORST
-    assert len(made) <= 20 + 4  # one for each chunk, and those that are drawn
+    assert len(made) <= 20 + took_s / live.DRAW_S + 2  # one for each chunk, and those that are drawn
 
 
 def test_a_window_that_is_dragged_is_drawn_a_few_times(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,18 +140,13 @@ def test_a_terminal_that_stops_gets_no_frames_and_then_the_newest(monkeypatch: p
                     await asyncio.sleep(0.01)
                 drawn_meanwhile = len(drawn.controls)
                 termios.tcflow(ends.inner, termios.TCOON)
-                found = b""
-                for _ in range(10):
-                    await asyncio.sleep(live.DRAW_S)
-                    found += ends.read_all()
-                return found, drawn_meanwhile
+                return await read_until(ends, b"a line", b"vm16"), drawn_meanwhile
 
     shown, drawn_meanwhile = asyncio.run(stall())
     assert drawn_meanwhile <= 4
     before, after = shown.split(b"a line\r\n")
     assert before.count(SHOW) == 1  # the screen was left: nothing is below the lines that wait
-    assert after.count(HIDE) == 1
-    assert b"vm16" in after
+    assert HIDE in after
     assert len(shown) < 40_000
 
 
@@ -152,8 +161,7 @@ def test_the_end_does_not_wait_for_a_terminal_that_stopped(monkeypatch: pytest.M
                     console.print("a line")
                     await asyncio.sleep(0.01)
             termios.tcflow(ends.inner, termios.TCOON)
-            await asyncio.sleep(0.2)
-            assert SHOW in ends.read_all()
+            await read_until(ends, SHOW)
 
     asyncio.run(end())
 
