@@ -22,3 +22,9 @@ def as_error(error: Exception, write: Callable[[str], object]) -> LoadgenError:
         )
     write(mask_text("".join(traceback.format_exception(error))))
     return InternalError("this is a bug in loadgen, not in the plan; please report it with the lines above")
+
+
+def say_stopped(what: str, error: Exception, say: Callable[[str], object]) -> None:
+    """Say that a part of loadgen failed that no run needs; of a bug, with its traceback."""
+    found = as_error(error, lambda trace: say(trace.rstrip()))
+    say(f"{what} stopped, the run goes on: {found.message}")

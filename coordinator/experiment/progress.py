@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from coordinator.output.terminal.tty import moves_cursor
+
 
 @contextlib.contextmanager
 def fileset_progress(err: Console) -> Iterator[Callable[[int, int], None]]:
@@ -23,7 +25,7 @@ def fileset_progress(err: Console) -> Iterator[Callable[[int, int], None]]:
     task = bar.add_task("file set", total=None)
 
     def update(done: int, total: int) -> None:
-        if done < total and not bar.live.is_started and err.is_terminal:
+        if done < total and not bar.live.is_started and moves_cursor(err):
             bar.start()
         bar.update(task, completed=done, total=total)
         if done >= total:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,20 @@ from coordinator.experiment.performance import Say, Session, Surroundings, cache
 from coordinator.experiment.progress import fileset_progress
 from coordinator.kinds.catalog import judges
 from coordinator.output.catalog import print_result
+from coordinator.output.harmless import Harmless
 from coordinator.output.judged import Judged, read_judged
 from coordinator.output.otlp.exporting import Exported, exporting
 from coordinator.output.passed_on import PassedOn
-from coordinator.output.streams import stderr_console
+from coordinator.output.stderr import patient_console, settle
 from coordinator.output.web.running import Open, opened
 from coordinator.run.api import Around, Kind
 from coordinator.run.frame import Run
 from coordinator.run.interrupts import Interrupts
 from coordinator.starting import end_in_order
 from loadgen.model.errors import LoadgenError
+
+_TOLD_S = 0.1
+"""The pages are told of the result before it is printed: stdout may have a reader that does not read."""
 
 
 def run_session(session: Session) -> int:
@@ -34,13 +39,13 @@ def run_session(session: Session) -> int:
 
 
 async def _session(session: Session) -> int:
-    err = stderr_console()
-    async with (
-        opened(session.watch, _say_on(err)) as pages,
-        exporting(session.watch.otlp, _say_on(err, pages)) as exported,
-    ):
-        with record_directory(session) as directory:
-            return await _play(session, directory, err, pages, exported)
+    with patient_console() as err:
+        async with (
+            opened(session.watch, _say_on(err)) as pages,
+            exporting(session.watch.otlp, _say_on(err, pages)) as exported,
+        ):
+            with record_directory(session) as directory:
+                return await _play(session, directory, err, pages, exported)
 
 
 async def _play(session: Session, directory: Path, err: Console, pages: Open | None, exported: Exported) -> int:
@@ -49,7 +54,7 @@ async def _play(session: Session, directory: Path, err: Console, pages: Open | N
         say = _say_on(err, pages)
 
         def around(kind: Kind[Any, Any, Any]) -> Around:
-            view = exported(kind.open_view(err))
+            view = exported(Harmless(kind.open_view, err, say))
             if pages is not None:
                 pages.board.begin(kind.name)
                 view = PassedOn(view, pages.board)
@@ -62,12 +67,16 @@ async def _play(session: Session, directory: Path, err: Console, pages: Open | N
             return judged
 
         judged, outcome = await perform(session, directory, Surroundings(around=around, during=during, say=say))
-        print_result(judged, session.form)
-        if session.html is not None:
-            _report(session.html, judged.path, say)
-        if pages is not None and pages.url:
+        if pages is not None:
             pages.board.over(judged)
-            if not interrupts.came:
+            await asyncio.sleep(_TOLD_S)
+        settle(err)  # the result may go to the same terminal
+        try:
+            print_result(judged, session.form)
+        finally:  # a reader of stdout that has ended costs neither the report nor the page
+            if session.html is not None:
+                _report(session.html, judged.path, say)
+            if pages is not None and pages.url and not interrupts.came:
                 _say_on(err)(f"the run is over; its page stays at {pages.url} until Ctrl-C")
                 await interrupts.wait()
         if outcome.failed:

@@ -151,10 +151,11 @@ def blaming_stdout() -> Iterator[None]:
 
 def abandon_stdout() -> None:
     """Discard buffered output: Python would try to write it at exit, and print an error."""
-    _abandon(1)
+    abandon(1)
 
 
-def _abandon(descriptor: int) -> None:
+def abandon(descriptor: int) -> None:
+    """Discard what is written to `descriptor` from now on."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, descriptor)
     os.close(nowhere)
@@ -204,7 +205,7 @@ class _Courtesy(io.TextIOBase):
 
     def _give_up(self) -> None:
         self._gone = True
-        _abandon(self._stream.fileno())
+        abandon(self._stream.fileno())
 
     def fileno(self) -> int:
         return self._stream.fileno()

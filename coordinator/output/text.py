@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 
@@ -56,5 +57,7 @@ REPORTS: Mapping[str, Callable[[Console, Judged[Any, Any]], None]] = Imported(
 
 
 def write_text(judged: Judged[Any, Any], stream: TextIO) -> None:
-    """Write the report, at most 80 columns wide, with colours when `stream` is a terminal."""
-    REPORTS[judged.header.kind](Console(file=stream), judged)
+    """Write the report, at most 80 columns wide.  Only stdout gets colours: a terminal, or where FORCE_COLOR is set."""
+    # Rich heeds FORCE_COLOR for every stream, but a report that is not printed is a part of a page or of a document.
+    terminal = None if stream is sys.stdout else False
+    REPORTS[judged.header.kind](Console(file=stream, force_terminal=terminal), judged)

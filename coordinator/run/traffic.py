@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
+from coordinator.faults import say_stopped
 from coordinator.fleet.api import Fleet, Prepare
 from coordinator.output.terminal.engines import engine_title
 from coordinator.output.terminal.runview import Position
@@ -51,6 +52,7 @@ class Traffic(Generic[P]):
         self._targets = targets
         self._why_early: Callable[[Played[Any, TapeMeasured]], str] | None = None
         self._asked_through = -1  # the last interval after which it was asked whether the run may end early
+        self._blind = False  # a bug in what is shown, which was said
         self._builder = tapes.builder(plan, targets, server, record.placement)
         self.conductor = Conductor(
             RunState(frozenset(record.placement.workers), plan.phases.iterations, plan.on_loss),
@@ -152,10 +154,19 @@ class Traffic(Generic[P]):
         self._stage.learn(fleet=with_engines(self._record, engines))
 
     def _show(self, position: Position) -> None:
+        if self._blind:
+            return
+        try:
+            self._stage.around.view.update(self._seen(position))
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with what is shown, the run goes on
+            self._blind = True
+            say_stopped("the live view", error, self._stage.around.say)
+
+    def _seen(self, position: Position) -> Any:
         conductor, machines = self.conductor, self._fleet.status()
         notices = [*self._stage.notices, *say_lost(machines, conductor.run.lost)]
         engine = engine_title(conductor.engines.values())
-        self._stage.around.view.update(self._builder.build(self._intake.ledger, position, notices, machines, engine))
+        return self._builder.build(self._intake.ledger, position, notices, machines, engine)
 
 
 async def _settle_memory() -> None:

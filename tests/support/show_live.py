@@ -13,7 +13,8 @@ import sys
 
 import uvloop
 
-from coordinator.output.streams import accept_all_text, open_missing_streams, stderr_console
+from coordinator.output.stderr import patient_console
+from coordinator.output.streams import accept_all_text, open_missing_streams
 from coordinator.output.terminal.screen import open_view
 from coordinator.run.interrupts import until_signalled
 from tests.support.views import run_view
@@ -25,7 +26,7 @@ LONGEST_S = 180  # a test that failed must not leave it running for ever
 async def show(vms: int, updates: int, fail_after: int) -> None:
     base = run_view(vms, failing=(vms // 2,))
     async with until_signalled() as signalled:
-        with open_view(stderr_console()) as view:
+        with patient_console() as console, open_view(console) as view:
             count = 0
             end_s = asyncio.get_running_loop().time() + LONGEST_S
             while not signalled.is_set() and asyncio.get_running_loop().time() < end_s:

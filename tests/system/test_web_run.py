@@ -139,3 +139,15 @@ def test_a_port_that_is_taken_is_one_line_before_anything_happens(tmp_path: Path
     assert f"{option}: another process listens at {where}" in done.err
     assert len(done.err.strip().splitlines()) <= 2
     assert not (tmp_path / "runs").exists()
+
+
+def test_the_page_has_the_verdict_also_when_nobody_takes_the_result(tmp_path: Path) -> None:
+    with played(tmp_path, "--web", "127.0.0.1:0", "--html", "report.html") as (process, lines):
+        assert process.stdout is not None
+        process.stdout.close()
+        page = int(said(lines, r"live page: http://127\.0\.0\.1:(\d+)/$"))
+        said(lines, r"(the run is over; its page stays at .* until Ctrl-C)")
+        assert "Verdict: " in get(page, "/text")
+        assert (tmp_path / "report.html").exists()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(_LONGEST_S) == 128 + signal.SIGPIPE

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator.output.terminal.keys import UNTOUCHED, Controls, Decoder, Key, Order, Window, press, window
+from coordinator.output.terminal.keys import UNTOUCHED, Controls, Decoder, Key, Order, Window, press, press_all, window
 
 SENT = {
     b"j": Key.DOWN, b"k": Key.UP, b"\x1b[A": Key.UP, b"\x1b[B": Key.DOWN, b"\x1bOA": Key.UP, b"\x1bOB": Key.DOWN,
@@ -106,3 +106,20 @@ def test_the_rows_are_said_in_words() -> None:
     assert Window(first=17, rows=17, total=1024).words("VMs") == "VMs 18-34 of 1,024"
     assert Window(rows=17, total=512, order=Order.WORST).words("VMs") == "the worst 17 of 512 VMs"
     assert Window(first=17, rows=17, total=512, order=Order.WORST).words("VMs") == "VMs 18-34 of 512, worst first"
+
+
+def test_of_a_paste_only_the_first_keys_are_read() -> None:
+    decoder = Decoder()
+    assert len(decoder.feed(b"j" * 4096)) < 300
+    assert decoder.feed(b"s") == [Key.SORT]
+    assert len(decoder.feed(b"\x1b[" * 2048)) < 300
+    assert decoder.feed(b"s") == [Key.SORT]
+
+
+@given(total=st.integers(0, 1100), rows=st.integers(0, 60), pressed=keys)
+def test_keys_that_arrive_together_do_what_they_do_one_by_one(total: int, rows: int, pressed: list[Key]) -> None:
+    together = press_all(UNTOUCHED, pressed, at(total, rows, UNTOUCHED))
+    controls = UNTOUCHED
+    for key in pressed:
+        controls = press(controls, key, at(total, rows, controls))
+    assert together == controls or Key.ESCAPE in pressed  # after Escape, the view chooses when it is drawn

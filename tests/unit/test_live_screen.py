@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import os
+from pathlib import Path
 
 import pytest
 from hypothesis import assume, given
@@ -13,6 +15,7 @@ from coordinator.output.terminal.live import LiveView
 from coordinator.output.terminal.plain import PlainView, news
 from coordinator.output.terminal.runview import RunView
 from coordinator.output.terminal.screen import MOST_PAGES, PAGE_S, Layout, Screen, open_view
+from tests.support.unread import a_terminal
 from tests.support.views import run_view, starting_view
 
 HIDE, SHOW, CLEAR = "\x1b[?25l", "\x1b[?25h", "\x1b[2J"
@@ -153,12 +156,24 @@ def test_an_ascii_terminal_gets_ascii() -> None:
 
 
 @pytest.mark.parametrize(
-    ("force_terminal", "term", "kind"),
-    [(True, "xterm", LiveView), (True, "dumb", PlainView), (False, "xterm", PlainView)],
+    ("environment", "kind"),
+    [
+        ({"TERM": "xterm"}, LiveView),
+        ({"TERM": "dumb"}, PlainView),
+        ({"TERM": "xterm", "TTY_COMPATIBLE": "0"}, PlainView),
+    ],
 )
-def test_the_live_view_is_for_terminals_that_can_show_it(force_terminal: bool, term: str, kind: type) -> None:
-    console = Console(file=io.StringIO(), force_terminal=force_terminal, _environ={"TERM": term})
-    assert type(open_view(console)) is kind
+def test_the_live_view_is_for_terminals_that_can_show_it(environment: dict[str, str], kind: type) -> None:
+    with a_terminal() as ends, os.fdopen(ends.inner, "w", encoding="utf-8", closefd=False) as stream:
+        assert type(open_view(Console(file=stream, _environ=environment))) is kind
+
+
+@pytest.mark.parametrize("asked", ["FORCE_COLOR", "TTY_COMPATIBLE"])
+def test_who_asks_for_colour_does_not_make_a_terminal_of_a_pipe(asked: str, tmp_path: Path) -> None:
+    environment = {"TERM": "xterm", asked: "1"}
+    with (tmp_path / "log").open("w") as log:
+        for file in (log, io.StringIO()):
+            assert isinstance(open_view(Console(file=file, _environ=environment)), PlainView)
 
 
 def test_plain_lines_are_printed_once_per_interval_and_notices_once() -> None:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import os
+from typing import TextIO
 
 import pytest
 from hypothesis import given
@@ -17,6 +19,7 @@ from coordinator.output.terminal.progress import Progress
 from loadgen.measure.throughput import UNKNOWN, Tick
 from loadgen.model.probe import Kind
 from tests.support.networks import progress
+from tests.support.unread import a_terminal
 
 texts = st.text(st.characters(exclude_categories=["C", "Z", "M"]), max_size=90)
 numbers = st.integers(-1, 1 << 45)
@@ -98,12 +101,14 @@ def test_the_height_of_a_sparkline_follows_its_values(values: list[float], drawn
     assert cell_len(fmt.sparkline(values, ascii_only=True)) == len(values)
 
 
-@pytest.mark.parametrize(("force_terminal", "kind"), [(True, LiveView), (False, PlainView)])
-def test_the_live_view_is_for_terminals_only(force_terminal: bool, kind: type) -> None:
-    console = Console(file=io.StringIO(), force_terminal=force_terminal, _environ={"TERM": "xterm"})
-    with open_network_view(console) as view:
-        assert type(view) is kind
-        view.update(progress())
+def test_the_live_view_is_for_terminals_only() -> None:
+    with a_terminal() as ends, os.fdopen(ends.inner, "w", encoding="utf-8", closefd=False) as stream:
+        kinds: tuple[tuple[TextIO, type], ...] = ((stream, LiveView), (io.StringIO(), PlainView))
+        for file, kind in kinds:
+            with open_network_view(Console(file=file, _environ={"TERM": "xterm"})) as view:
+                assert type(view) is kind
+                view.update(progress())
+            ends.read_all()
 
 
 def test_plain_lines_report_each_tick_and_each_end_once() -> None:

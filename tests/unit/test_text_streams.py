@@ -7,6 +7,7 @@ import io
 import json
 import os
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -16,10 +17,13 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from coordinator.kinds.catalog import judges
-from coordinator.output.catalog import FORMATS, write
+from coordinator.output.catalog import FORMATS, print_result, write
 from coordinator.output.judged import read_judged
 from coordinator.output.streams import READABLE, escaped, write_document
-from coordinator.output.terminal.network_live import open_network_view
+from coordinator.output.terminal.live import LiveView
+from coordinator.output.terminal.network_live import NetworkScreen, network_news
+from coordinator.output.terminal.plain import PlainView
+from coordinator.output.terminal.progress import Progress
 from loadgen.model.http_plan import HttpPlan
 from loadgen.model.http_request import HttpRequest
 from loadgen.model.units import NS_PER_S
@@ -102,9 +106,28 @@ def test_every_report_fits_an_ascii_stream(name: str, tmp_path: Path) -> None:
 def test_the_live_view_fits_an_ascii_terminal() -> None:
     stream = text_stream("ascii")
     rows = Console(file=stream, force_terminal=True, width=80, height=24)
-    with open_network_view(rows) as view:
+    live: LiveView[Progress] = LiveView(rows, NetworkScreen, PlainView(rows, network_news))
+    with live as view:
         view.update(dataclasses.replace(progress(), title="ж · 5 µs"))
     assert "\\u0436 - 5 us" in written(stream)
+
+
+@pytest.mark.parametrize("asked", ["FORCE_COLOR", "TTY_COMPATIBLE"])
+@pytest.mark.parametrize("form", ["text", "markdown"])
+def test_a_report_that_is_not_printed_has_no_colours(
+    asked: str, form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(asked, "1")
+    monkeypatch.setenv("TERM", "xterm")
+    RECORDS["http good"](tmp_path / "run")
+    judged = read_judged(tmp_path / "run", judges())
+    page = io.StringIO()
+    write(judged, form, page)
+    assert "\x1b" not in page.getvalue()
+    printed = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", printed)
+    print_result(judged, form)
+    assert ("\x1b" in printed.getvalue()) == (form == "text")  # who prints it asked for colours
 
 
 def run(*arguments: str | bytes, cwd: Path, **environment: str) -> subprocess.CompletedProcess[bytes]:

@@ -140,7 +140,6 @@ class ViewBuilder:
             name=f"all {len(rows)}",
             address="",
             requested=sum(row.requested for row in rows),
-            # All connections of a VM of which nothing is known yet count as conforming.
             conforming=sum(kept) if known else None,
             ops_per_s=figures.per_s[-1],
             mbit_per_s=figures.mbit_per_s[-1],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -106,6 +106,16 @@ def cut_line(line: Text, width: int, ascii_only: bool) -> Text:
         line.truncate(max(0, width - 1))
         line.append("~" if ascii_only else "…")
     return line
+
+
+def fitted(lines: Sequence[Text], width: int, height: int, ascii_only: bool) -> list[Text]:
+    """The lines that fit the terminal, whose last line is left free for the cursor."""
+    return [cut_line(line, width, ascii_only) for line in lines[: max(1, height - 1)]]
+
+
+def notice_rows(notices: Sequence[str], most: int) -> list[Text]:
+    """The last notices, at most `most`, marked by `!`."""
+    return [Text(f"! {notice}", "yellow") for notice in notices[max(0, len(notices) - most) :]]
 
 
 def progress_line(where: str, share: float, remaining_s: float, width: int, ascii_only: bool) -> Text:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from coordinator.output.terminal import format as fmt
-from coordinator.output.terminal.frame import cut_line, progress_line
+from coordinator.output.terminal.frame import fitted, notice_rows, progress_line
 from coordinator.output.terminal.http_view import HttpTargetRow, HttpView
 from coordinator.output.terminal.intervals import live_millis, live_number
 from coordinator.output.terminal.keys import UNTOUCHED, Controls, Order, Window, window
@@ -106,7 +106,7 @@ class HttpScreen:
         free = height - 1 - len(lines) - len(below)
         blank = [Text()] if free > len(view.targets) + 4 else []
         lines += [*blank, *self._table(width, self._window(free), ascii_only), *blank, *below]
-        return [cut_line(line, width, ascii_only) for line in lines[: max(1, height - 1)]]
+        return fitted(lines, width, height, ascii_only)
 
     def window(self, width: int, height: int) -> Window:
         """The targets that are shown."""
@@ -127,7 +127,7 @@ class HttpScreen:
         return engine_lines(view.engines, min(1, len(view.engines)))  # there is none before the first interval
 
     def _notices(self) -> list[Text]:
-        notices = [Text(f"! {notice}", "yellow") for notice in self.view.notices[-_MAX_NOTICES:]]
+        notices = notice_rows(self.view.notices, _MAX_NOTICES)
         if _mixed(self.view):
             found = (f"{code} {fmt.count(number)}" for code, number in self.view.statuses.items())
             notices.insert(0, Text(f"Statuses: {', '.join(found)}"))

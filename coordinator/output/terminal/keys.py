@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -44,6 +45,9 @@ _BY_NUMBER = {
 _LONGEST = 32
 """Sequences are shorter.  What is longer is not a sequence, and is dropped."""
 
+_MOST = 256
+"""Characters of one chunk that are read as keys: more come from a paste, which must not cost the run anything."""
+
 
 class Decoder:
     """Makes keys from the bytes of a terminal; a sequence may arrive in parts."""
@@ -53,12 +57,13 @@ class Decoder:
 
     def feed(self, data: bytes) -> list[Key]:
         """The keys that these bytes complete.  A byte that is no key of a live view is Key.OTHER."""
-        text, self._left = self._left + data.decode("latin-1"), ""
+        whole, self._left = self._left + data.decode("latin-1"), ""
+        text = whole[:_MOST]
         keys = []
         while text:
             length, key = _first(text)
             if not length:
-                self._left = text
+                self._left = text if len(whole) <= _MOST else ""
                 break
             keys.append(key)
             text = text[length:]
@@ -170,3 +175,11 @@ def press(controls: Controls, key: Key, shown: Window) -> Controls:
     }[key]  # fmt: skip
     first = max(0, min(shown.first + step, shown.total - shown.rows))
     return dataclasses.replace(controls, order=shown.order, first=first)
+
+
+def press_all(controls: Controls, keys: Iterable[Key], shown: Window) -> Controls:
+    """What is to be shown after some keys; `shown` are the rows that are shown before the first one."""
+    for key in keys:
+        controls = press(controls, key, shown)
+        shown = window(shown.total, shown.rows, controls, shown)
+    return controls

@@ -7,27 +7,35 @@ import dataclasses
 from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Generic, Protocol, Self, TypeVar
+from weakref import WeakKeyDictionary
 
 from rich.console import Console
 from rich.live import Live
 
+from coordinator.output.stderr import settle, waiting_s
 from coordinator.output.terminal.frame import Frame, LiveScreen
-from coordinator.output.terminal.keys import UNTOUCHED, Controls, Decoder, Key, Window, press
+from coordinator.output.terminal.keys import Controls, Decoder, Key, Order, Window, press, press_all
 from coordinator.output.terminal.plain import Line, PlainView
 from coordinator.output.terminal.tty import (
     Handlers,
     Keyboard,
     descriptor_of,
     in_foreground,
+    moves_cursor,
     stdin_keyboard,
-    takes_output,
 )
 
 T = TypeVar("T")
 Shown = TypeVar("Shown", contravariant=True)
 
 DRAW_S = 0.1
-"""Keys change the screen at most so often, because each drawing takes CPU from the engines on this machine."""
+"""Keys and new sizes change the screen at most so often: each drawing takes CPU from the engines on this machine."""
+
+STALLED_S = 2.0
+"""A terminal that takes no output for so long has stopped; a slow connection takes a screen in this time."""
+
+_ORDERS: WeakKeyDictionary[Console, Order | None] = WeakKeyDictionary()
+"""The order that the user chose on a console: the view of the next run of an experiment begins with it."""
 
 
 class View(Protocol[Shown]):
@@ -49,7 +57,8 @@ class LiveView(Generic[T]):
     """Redraws in place on a terminal, and clears the view when it ends: the report follows.
 
     `draw` makes a screen of a value and of what the user chose by keys.  Keys are read while this process is in the
-    foreground; in the background, the lines of `aside` are printed instead of the screen.
+    foreground; in the background, the lines of `aside` are printed instead of the screen.  While the terminal takes no
+    output, nothing is drawn.
     """
 
     def __init__(self, console: Console, draw: Callable[[T, Controls], LiveScreen], aside: View[T]) -> None:
@@ -59,19 +68,19 @@ class LiveView(Generic[T]):
         self._live: Live | None = None
         self._size = console.size
         self._terminal = descriptor_of(console.file)
-        self._controls = UNTOUCHED
+        self._controls = Controls(order=_ORDERS.get(console))
         self._view: T | None = None
         self._decoder = Decoder()
         self._keyboard: Keyboard | None = None
-        self._handlers = Handlers(leave=self._stop, back=self._return, resized=self._redraw)
-        self._due: asyncio.TimerHandle | None = None
+        self._handlers = Handlers(leave=self._leave, back=self._return, resized=self._draw_soon)
+        self._due: asyncio.TimerHandle | None = None  # until then, nothing is drawn for keys and sizes
+        self._asked = False  # there is something to draw when it is due
 
     def __enter__(self) -> Self:
         self._handlers.set()
         if _has_loop():
             self._keyboard = stdin_keyboard(self._typed)
-        if self._ours():
-            self._start()
+        self._redraw()
         return self
 
     def __exit__(
@@ -79,6 +88,7 @@ class LiveView(Generic[T]):
     ) -> None:
         if self._due is not None:
             self._due.cancel()
+            self._due = None
         self._handlers.unset()
         try:
             self._stop()
@@ -92,6 +102,7 @@ class LiveView(Generic[T]):
         self._view = view
         if Key.ESCAPE in self._decoder.idle():
             self._controls = press(self._controls, Key.ESCAPE, self._window())
+            _ORDERS[self._console] = self._controls.order
         self._redraw()
 
     def _ours(self) -> bool:
@@ -99,15 +110,18 @@ class LiveView(Generic[T]):
         return self._terminal is None or in_foreground(self._terminal) is not False
 
     def _redraw(self) -> None:
-        """Draw the newest value; in the background, pass it on."""
+        """Draw the newest value, if there is one; in the background, pass it on."""
         if not self._ours():
             if self._live is not None:  # this process went into the background without a signal
                 self._stop()
             if self._view is not None:
                 self._aside.update(self._view)
             return
-        if self._terminal is not None and not takes_output(self._terminal):
-            return  # a later one is drawn
+        if waits_s := waiting_s(self._console):
+            if waits_s > STALLED_S and self._live is not None:
+                self._stop()  # lines that are printed meanwhile wait without a screen below them
+            self._draw_later()
+            return
         size = self._console.size
         if self._live is None:
             self._start()
@@ -118,22 +132,43 @@ class LiveView(Generic[T]):
             self._live.update(Frame(self._draw(self._view, controls), controls), refresh=True)
 
     def _typed(self, data: bytes) -> None:
-        """Act on keys at once, or soon after the last drawing."""
-        for key in self._decoder.feed(data):
-            self._controls = press(self._controls, key, self._window())
-        if self._due is None:
-            self._redraw()
-            self._due = asyncio.get_running_loop().call_later(DRAW_S, self._draw_due, self._controls)
+        before = self._controls
+        if keys := self._decoder.feed(data):
+            self._controls = press_all(before, keys, self._window())
+            if Key.SORT in keys:
+                _ORDERS[self._console] = self._controls.order
+        if self._controls != before:
+            self._draw_soon()
 
-    def _draw_due(self, drawn: Controls) -> None:
+    def _draw_soon(self) -> None:
+        """Draw at once, or `DRAW_S` after the last time."""
+        if self._due is not None:
+            self._asked = True
+            return
+        self._redraw()
+        if self._due is None:
+            self._due = asyncio.get_running_loop().call_later(DRAW_S, self._draw_due)
+
+    def _draw_later(self) -> None:
+        self._asked = True
+        if self._due is None and _has_loop():
+            self._due = asyncio.get_running_loop().call_later(DRAW_S, self._draw_due)
+
+    def _draw_due(self) -> None:
         self._due = None
-        if self._controls != drawn:
-            self._redraw()
+        if self._asked:
+            self._asked = False
+            self._draw_soon()
 
     def _window(self) -> Window:
         if self._view is None:
             return Window()
         return self._draw(self._view, self._controls).window(*self._console.size)
+
+    def _leave(self) -> None:
+        """Leave the terminal to the shell, which writes to it at once."""
+        self._stop()
+        settle(self._console)
 
     def _return(self) -> None:
         """Begin anew: another process may have drawn, and set the terminal, in the meantime."""
@@ -188,6 +223,6 @@ def choose_view(
     `draw` makes the screen, `tell` the lines.
     """
     plain = PlainView(console, tell)
-    if console.is_terminal and not console.is_dumb_terminal:
+    if moves_cursor(console):
         return LiveView(console, draw, plain)
     return plain

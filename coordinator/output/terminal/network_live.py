@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from coordinator.output.terminal import format as fmt
-from coordinator.output.terminal.frame import cut_line, progress_line
+from coordinator.output.terminal.frame import fitted, notice_rows, progress_line
 from coordinator.output.terminal.keys import UNTOUCHED, Controls, Order, Window, window
 from coordinator.output.terminal.live import View, choose_view
 from coordinator.output.terminal.plain import Line, notice_lines
@@ -67,7 +67,7 @@ class NetworkScreen:
         blank = [Text()] * _blank(height)
         lines += [*blank, *self._now(width, ascii_only), *blank]
         lines += [*self._finished(width, height), *self._notices(height)]
-        return [cut_line(line, width, ascii_only) for line in lines[: max(1, height - 1)]]
+        return fitted(lines, width, height, ascii_only)
 
     def window(self, width: int, height: int) -> Window:
         """The finished tests that are shown: by itself, the screen shows the newest."""
@@ -78,8 +78,7 @@ class NetworkScreen:
         return window(total, rows, self.controls, Window(first=total - rows, rows=rows, total=total))
 
     def _notices(self, height: int) -> list[Text]:
-        notices = [Text(f"! {notice}", "yellow") for notice in self.view.notices[-_MAX_NOTICES:]]
-        return notices[-1:] if height < 12 else notices
+        return notice_rows(self.view.notices, 1 if height < 12 else _MAX_NOTICES)
 
     def _free(self, height: int) -> int:
         """The lines that are left for the finished tests and their heading."""

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from coordinator.output.terminal import format as fmt
-from coordinator.output.terminal.frame import cut_line
+from coordinator.output.terminal.frame import fitted, notice_rows
 from coordinator.output.terminal.keys import UNTOUCHED, Controls, Window
 from coordinator.output.terminal.live import View, choose_view
 from coordinator.output.terminal.plain import Line, notice_lines
@@ -64,8 +64,8 @@ class PackScreen:
         lines.append(Text(f" memory: {_gib(view.free_bytes)} free, {_gib(view.kept_bytes)} kept free", "dim"))
         if view.vms and view.pss_bytes >= 0:
             lines.append(Text(f" PSS of all VMs: {_gib(view.pss_bytes)}", "dim"))
-        lines += [Text(f"! {notice}", "yellow") for notice in view.notices]
-        return [cut_line(line, width, ascii_only) for line in lines[: max(1, height - 1)]]
+        lines += notice_rows(view.notices, len(view.notices))
+        return fitted(lines, width, height, ascii_only)
 
     def window(self, width: int, height: int) -> Window:
         """No rows: there is no list."""

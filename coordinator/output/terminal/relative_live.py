@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from coordinator.output.terminal import format as fmt
-from coordinator.output.terminal.frame import cut_line
+from coordinator.output.terminal.frame import fitted
 from coordinator.output.terminal.keys import UNTOUCHED, Controls, Order, Window
 from coordinator.output.terminal.listing import list_lines, list_window
 from coordinator.output.terminal.live import View, choose_view
@@ -84,7 +84,7 @@ class RelativeScreen:
             *list_lines(rows, shown, "trials"),
             Text(f" {view.environment}: {view.doing}", "cyan"),
         ]
-        return [cut_line(line, width, ascii_only) for line in lines[: max(1, height - 1)]]
+        return fitted(lines, width, height, ascii_only)
 
     def window(self, width: int, height: int) -> Window:
         """The trials of this round that are shown."""

@@ -18,7 +18,7 @@ from rich.text import Text
 
 from coordinator.output.terminal import format as fmt
 from coordinator.output.terminal.folding import some
-from coordinator.output.terminal.frame import cut_line, progress_line
+from coordinator.output.terminal.frame import fitted, notice_rows, progress_line
 from coordinator.output.terminal.intervals import live_millis
 from coordinator.output.terminal.keys import UNTOUCHED, Controls, Order, Window, window
 from coordinator.output.terminal.live import View, choose_view
@@ -113,10 +113,8 @@ class Screen:
             else engine_lines(view.engines, layout.engine_lines)
         )
         lines += [*blank, *below]
-        lines += [
-            Text(f"! {notice}", "yellow") for notice in view.notices[-layout.notice_lines :][: layout.notice_lines]
-        ]
-        return [cut_line(line, width, ascii_only) for line in lines[: max(1, height - 1)]]
+        lines += notice_rows(view.notices, layout.notice_lines)
+        return fitted(lines, width, height, ascii_only)
 
     def window(self, width: int, height: int) -> Window:
         """The VMs that are shown."""

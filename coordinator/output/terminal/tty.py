@@ -1,8 +1,8 @@
 """The terminal as a keyboard: keys are read while this process is in the foreground, and all settings are given back.
 
-Three things must not happen.  A process in the background must not be stopped, which the kernel does when it reads from
-its terminal (SIGTTIN) or changes the settings (SIGTTOU).  Settings that belong to a shell by now must not be changed.
-And a terminal that takes no output (Ctrl-S, a dead connection) must not hold up the run.
+Two things must not happen.  A process in the background must not be stopped, which the kernel does when it reads from
+its terminal (SIGTTIN) or changes the settings (SIGTTOU).  And settings that belong to a shell by now must not be
+changed.
 """
 
 from __future__ import annotations
@@ -10,14 +10,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import select
 import signal
 import sys
 import termios
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
-_CHUNK = 1024
+from rich.console import Console
+
+_CHUNK = 4096  # as much as a terminal gives at once: a paste comes in few chunks
 _LOCAL_FLAGS, _INPUT_FLAGS, _CHARACTERS = 3, 0, 6  # places in what tcgetattr returns
 
 
@@ -34,19 +35,20 @@ def descriptor_of(stream: _Stream | None) -> int | None:
         return None
 
 
+def moves_cursor(console: Console) -> bool:
+    """Whether the console is a terminal that can move its cursor.
+
+    Rich takes a pipe or a file for one, too, where FORCE_COLOR or TTY_COMPATIBLE asks for colour.
+    """
+    return console.is_terminal and not console.is_dumb_terminal and descriptor_of(console.file) is not None
+
+
 def in_foreground(descriptor: int) -> bool | None:
     """Whether this process is in the foreground of its controlling terminal; None for another terminal, or without."""
     try:
         return os.tcgetpgrp(descriptor) == os.getpgrp()
     except OSError:
         return None
-
-
-def takes_output(descriptor: int) -> bool:
-    """Whether the terminal takes output now, so that a write does not wait."""
-    poll = select.poll()
-    poll.register(descriptor, select.POLLOUT)
-    return any(events & (select.POLLOUT | select.POLLERR | select.POLLHUP) for _, events in poll.poll(0))
 
 
 class Keyboard:
