@@ -54,9 +54,10 @@ picture: $(VENV)/.installed ## Draw the pictures in docs/images from a recorded 
 golden: $(VENV)/.test-installed ## Rewrite the golden files; read the diff before committing it
 	$(BIN)/pytest -q tests/golden --update-golden
 
-schema: $(VENV)/.test-installed ## Write run.schema.json, docs/json.md and docs/exports.md again, from types and columns
+schema: $(VENV)/.test-installed ## Write run.schema.json, docs/json.md, docs/exports.md and docs/metrics.md again, from types, columns and metrics
 	$(BIN)/python -m coordinator.record.schema
 	$(BIN)/python -m coordinator.output.exports_page
+	$(BIN)/python -m coordinator.output.metrics_page
 
 reference: schema ## Write the pages in docs/reference, the help texts in tests/golden/help and what `make schema` writes again
 	$(BIN)/python -m tools.reference

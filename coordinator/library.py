@@ -128,7 +128,7 @@ class Result(Generic[R]):
 
     @property
     def conforming(self) -> bool:
-        """Whether the run is valid, and the servers met every objective."""
+        """Whether the run is valid, and no rule or objective was missed; also True when nothing was required."""
         return self.verdict is Verdict.CONFORMING
 
     @property

@@ -54,7 +54,7 @@ def parse(text: str, source: str) -> tuple[Target, ...]:
     seen: set[str] = set()
     for target in targets:
         if target.name in seen:
-            raise PlanError(f"{source}: two targets have the name {target.name!r}")
+            raise PlanError(f"{source}: two targets have the name {target.name!r}", hint="give each a name of its own")
         seen.add(target.name)
     return targets
 

@@ -31,13 +31,15 @@ from loadgen.model.errors import ExitCode, LoadgenError
 )
 @click.version_option(__version__, prog_name="loadgen")
 def app() -> None:
-    """Measure how many web-serving VMs a host carries, how fast its network is, and what it forwards.
+    """Measure how many web-serving VMs a host carries, how fast servers answer, and how fast a network and a proxy are.
 
-    spec drives web servers until requests stop conforming, iperf measures TCP and UDP between two ends, forward
-    measures a proxy between two NICs. Each result says whether the measurement can be trusted.
+    spec loads many web servers at once and counts the connections that conform, http loads any URLs, iperf measures TCP
+    and UDP between two ends, forward measures a proxy between two NICs. Each result says whether the measurement can be
+    trusted.
 
-    Exit codes: 0 conforming, 1 not conforming, 2 usage error, 3 INVALID (the load generator was the bottleneck, or
-    something disturbed the measurement), 4 DEGRADED (a load machine was lost), 130 interrupted.
+    Exit codes: 0 conforming, or valid when nothing was required; 1 not conforming; 2 usage error; 3 INVALID (the load
+    generator was the bottleneck, or something disturbed the measurement); 4 DEGRADED (a load machine or an engine was
+    lost); 70 a bug of loadgen; 130 interrupted.
     """
 
 

@@ -14,7 +14,9 @@ from coordinator.output.streams import printing
 def completion(context: click.Context, shell: str) -> None:
     """Print the completion script for a shell.
 
-    For the current session: eval "$(loadgen completion bash)". For every session: add that line to ~/.bashrc.
+    bash: add the line eval "$(loadgen completion bash)" to ~/.bashrc.
+    zsh: add the line eval "$(loadgen completion zsh)" to ~/.zshrc, below compinit.
+    fish: write the output of loadgen completion fish to ~/.config/fish/completions/loadgen.fish.
     """
     from click.shell_completion import get_completion_class
 

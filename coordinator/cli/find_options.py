@@ -87,7 +87,10 @@ def find_experiment(given: dict[str, Any], plan: SpecPlan | HttpPlan, start: int
 
     greatest = given["find_max"] or most or Search.greatest
     if most and greatest > most:
-        raise PlanError(f"--find-max is {greatest:,}, but targets, addresses or ports are left for {most:,} VMs only")
+        raise PlanError(
+            f"--find-max is {greatest:,}, but targets, addresses or ports are left for {most:,} VMs only",
+            hint=f"give --find-max {most} or less",
+        )
     if start > greatest:
         raise PlanError(
             f"--find-max is {greatest:,}, but the search begins at {start:,}", hint="begin at a smaller number"

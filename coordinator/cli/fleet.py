@@ -53,7 +53,7 @@ def check(
     if not hosts and not scheduler:
         raise PlanError("--hosts or --scheduler is needed", hint="loadgen fleet check --hosts a,b,c")
     if ports and not hosts:
-        raise PlanError("--ports is given without --hosts")
+        raise PlanError("--ports is given without --hosts", hint="add --hosts, or leave out --ports")
     import uvloop
     from rich.console import Console
 
@@ -116,7 +116,9 @@ def certificates(directory: Path, workers: int) -> None:
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise PlanError(f"{directory} cannot be created: {error.strerror}") from error
+        raise PlanError(
+            f"{directory} cannot be created: {error.strerror}", hint="choose another DIRECTORY for the certificates"
+        ) from error
     authority = Authority()
     for name in ("coordinator", *(f"worker-{number}" for number in range(workers))):
         authority.issue(name).write(directory / f"{name}.pem")

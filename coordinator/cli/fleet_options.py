@@ -128,9 +128,11 @@ def take_choice(given: dict[str, Any], engines: int | None, start: Start) -> Fle
             "--listen needs --certs", hint="make them with loadgen fleet certificates DIRECTORY --workers N"
         )
     if own["workers"] and not (choice.listen or choice.scheduler):
-        raise PlanError("--workers is given without --listen or --scheduler")
+        raise PlanError(
+            "--workers is given without --listen or --scheduler", hint="add one of them, or leave out --workers"
+        )
     if own["coordinator"] and not choice.hosts:
-        raise PlanError("--coordinator is given without --hosts")
+        raise PlanError("--coordinator is given without --hosts", hint="add --hosts, or leave out --coordinator")
     if own["ports"] and not choice.hosts:
         raise PlanError(
             "--ports is given without --hosts",

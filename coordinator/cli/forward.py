@@ -48,6 +48,7 @@ _RUNS = (
     "at_least",
     "out",
     "json",
+    "html",
     "web",
     "metrics",
     "otlp",
@@ -74,8 +75,8 @@ def _choices(allowed: tuple[E, ...]) -> Callable[[str], tuple[E, ...]]:
         wrong = next((name for name in names if name not in known), None)
         if wrong is not None:
             raise PlanError(f"{wrong!r} is not one of {', '.join(known)}", hint="separate several by commas")
-        if len(set(names)) != len(names):
-            raise PlanError(f"{text!r}: a name is given twice")
+        if twice := [name for name in known if names.count(name) > 1]:
+            raise PlanError(f"{text!r}: {twice[0]} is given twice", hint="give each once")
         return tuple(known[name] for name in names)
 
     return parse

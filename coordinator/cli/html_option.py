@@ -21,7 +21,10 @@ class HtmlFile(click.Path):
         """Return the path.  Raises PlanError without its directory."""
         file = super().convert(value, param, ctx)
         if isinstance(file, Path) and not file.parent.is_dir():
-            raise PlanError(f"the report {file} cannot be written: there is no directory {file.parent}")
+            raise PlanError(
+                f"the report {file} cannot be written: there is no directory {file.parent}",
+                hint="make this directory first, or choose a file in another one",
+            )
         return file
 
 

@@ -256,8 +256,7 @@ def http(
     """Measure how fast servers answer: load on any URLs, in a closed or an open loop.
 
     With several requests, each is sent as often as its weight says, and each target has its own row in the result.
-    When the load generator was the bottleneck, the result is INVALID (exit code 3): the servers can do more than it
-    shows.
+    When the load generator was the bottleneck, the result is INVALID (exit code 3), and says nothing about the servers.
     """
     check_find(given)
     start = start_from("http", plan_file, replay, fleet=True)

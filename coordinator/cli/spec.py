@@ -28,7 +28,7 @@ from loadgen.model.entry import choices_help
 from loadgen.model.errors import PlanError
 from loadgen.model.pack import MAX_PORT
 from loadgen.model.plan import FULL, PROFILES, LastAd, OnLoss, Server, SpecPlan
-from loadgen.model.units import NS_PER_S, format_duration
+from loadgen.model.units import NS_PER_S, counted, format_duration
 
 if TYPE_CHECKING:
     from coordinator.experiment.api import Experiment
@@ -107,7 +107,8 @@ def _default(name: str) -> str:
     "--bound",
     type=Parsed("bound", Bound.parse),
     panel=_LOAD,
-    help="When a request conforms: rate, rate:320k, or time:2s/4s (good/tolerable).  [default: rate:320k]",
+    help="When a connection conforms: rate, rate:320k, or time:2s/4s (its requests: good/tolerable).  "
+    "[default: rate:320k]",
 )
 @option(
     "--line-speed",
@@ -286,7 +287,10 @@ def _chosen_targets(file: Path | None, vms: tuple[int, ...] | None) -> tuple[Tar
 
     found = load(file)
     if vms and vms[-1] > len(found):
-        raise PlanError(f"--vms asks for {vms[-1]} VMs, but {file} has {len(found)} targets")
+        raise PlanError(
+            f"--vms asks for {vms[-1]} VMs, but {file} has {counted(len(found), 'target')}",
+            hint="give a smaller number with --vms, or list more servers in the file",
+        )
     return found[: vms[-1]] if vms else found
 
 

@@ -19,6 +19,8 @@ from loadgen.model.errors import PlanError
 from loadgen.model.plain import from_plain, to_plain
 from loadgen.model.port_range import PortRange, parse_ports
 
+_ADD = "add what is needed, or leave out the key that needs it"
+
 
 class WayKind(enum.Enum):
     """The ways in which load machines can be reached."""
@@ -94,19 +96,23 @@ class FleetChoice:
         if len(ways) > 1:
             raise PlanError(f"fleet.{ways[0]} and fleet.{ways[1]} cannot be combined", hint="keep one of them")
         if bool(plain.listen) != bool(plain.certs):
-            raise PlanError("fleet.listen and fleet.certs must be given together, or neither of them")
+            missing = "fleet.certs" if plain.listen else "fleet.listen"
+            raise PlanError(
+                f"fleet.listen and fleet.certs must be given together, but {missing} is missing",
+                hint="add it, or leave out the other one",
+            )
         if plain.workers != 1 and not (plain.listen or plain.scheduler):
-            raise PlanError("fleet.workers needs fleet.listen or fleet.scheduler")
+            raise PlanError("fleet.workers needs fleet.listen or fleet.scheduler", hint=_ADD)
         if plain.coordinator and not plain.hosts:
-            raise PlanError("fleet.coordinator needs fleet.hosts")
+            raise PlanError("fleet.coordinator needs fleet.hosts", hint=_ADD)
         if plain.ports and not plain.hosts:
-            raise PlanError("fleet.ports needs fleet.hosts")
+            raise PlanError("fleet.ports needs fleet.hosts", hint=_ADD)
         for name, least in (("workers", 1), ("engines", 0)):
             if getattr(plain, name) < least:
                 raise PlanError(f"fleet.{name} must be at least {least}, got {getattr(plain, name)}")
         names = [host.name for host in plain.hosts]
         if doubled := next((name for name in names if names.count(name) > 1), ""):
-            raise PlanError(f"fleet.hosts: two hosts have the name {doubled!r}")
+            raise PlanError(f"fleet.hosts: two hosts have the name {doubled!r}", hint="give each a name of its own")
         return cls(
             hosts=plain.hosts,
             scheduler=plain.scheduler,

@@ -187,12 +187,14 @@ An interval log of version 1.3 with histograms in the V2 encoding, for the reade
 _LIVE = """\
 ## Metrics of a run in progress
 
-Prometheus and OpenTelemetry (`--otlp`) get the same numbers, read off what the live view shows. All are
-gauges: rates and times are those of the newest complete second. A number that is not known is not exported. Nothing of
-a run in progress is a verdict: that is in the record when the run is over.
+OpenTelemetry (`--otlp`) and Prometheus (`--metrics`) get the same numbers, read off what the live view shows. For
+OpenTelemetry, all of them are gauges: rates and times are those of the newest complete second. For Prometheus, response
+times are summaries, and there are counters and infos besides. [Metrics for Prometheus](metrics.md) has type, labels and
+meaning of each metric; OpenTelemetry has the same labels, as attributes. A number that is not known is not exported.
+Nothing of a run in progress is a verdict: that is in the record when the run is over.
 
-| OpenTelemetry | Prometheus | unit | labels | meaning |
-| --- | --- | --- | --- | --- |
+| OpenTelemetry | unit | Prometheus |
+| --- | --- | --- |
 """
 
 
@@ -215,8 +217,7 @@ def _live_row(metric: Metric) -> str:
     unit = (
         _LIVE_UNITS.get(metric.unit) if metric.unit in _LIVE_UNITS else metric.unit.replace("{", "").replace("}", "s")
     )
-    labels = ", ".join(f"`{label}`" for label in metric.labels)
-    return f"| `{metric.otlp}` | `{metric.prometheus}` | {unit} | {labels} | {metric.meaning}. |\n"
+    return f"| `{metric.otlp}` | {unit} | `{metric.prometheus}` |\n"
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """The metrics of a run in progress: their names, units and meaning, and how each is read off a live view.
 
 `--metrics` (Prometheus) and `--otlp` (OpenTelemetry) export what :func:`samples_of` gives for the newest live view, so
-both say the same as the terminal.  docs/exports.md is generated from METRICS.  All are gauges: a view holds the rates
-of the newest complete second, not sums since the start.
+both say the same as the terminal.  docs/exports.md and docs/metrics.md are generated from METRICS.  A view holds the
+rates of the newest complete second, not sums since the start, which coordinator.output.live_counters adds.
 """
 
 from __future__ import annotations

@@ -16,9 +16,10 @@ _INTRODUCTION = """# Metrics for Prometheus
 loadgen http http://127.0.0.1:8080/ -d 10m --metrics 127.0.0.1:9090
 ```
 
-serves these metrics at `http://127.0.0.1:9090/metrics` while the command runs, as does every command that plays runs.
-[Live pages and metrics](web.md#metrics-for-prometheus) has how to use them. This page is written from the code:
-`python -m coordinator.output.metrics_page`.
+This command serves the metrics below at `http://127.0.0.1:9090/metrics` while it runs. Every command that plays runs
+has the option. [Live pages and metrics](web.md#metrics-for-prometheus) says how to use the metrics, and
+[Exported fields](exports.md#metrics-of-a-run-in-progress) has their names for OpenTelemetry. `make schema` writes this
+page from the code.
 
 - They come from the same values as the live view in the terminal, which change once a second. A metric that is not
   known, or that the present run does not have, is left out.

@@ -184,6 +184,6 @@ def _each_once(found: Sequence[Host], source: str) -> tuple[Host, ...]:
     seen: set[str] = set()
     for host in found:
         if host.name in seen:
-            raise PlanError(f"{source}: two hosts have the name {host.name!r}")
+            raise PlanError(f"{source}: two hosts have the name {host.name!r}", hint="give each a name of its own")
         seen.add(host.name)
     return tuple(found)

@@ -12,4 +12,7 @@ _LIBRARIES = ("distributed", "asyncssh", "cryptography")
 def require_fleet(what: str) -> None:
     """Raise PlanError unless the libraries of the extra are installed; `what` names the feature that needs them."""
     if any(find_spec(name) is None for name in _LIBRARIES):
-        raise PlanError(f"{what} needs pip install 'loadgen-verdict[fleet]'")
+        raise PlanError(
+            f"{what} needs the extra fleet of loadgen, which is not installed",
+            hint="install it from a copy of the project: pip install '.[fleet]'",
+        )

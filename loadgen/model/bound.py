@@ -49,14 +49,17 @@ class Bound:
         if self.kind is BoundKind.RATE and self.floor_bps < 1:
             raise PlanError(f"a rate bound needs a floor of at least 1 bit/s, got {self.floor_bps}")
         if self.kind is BoundKind.TIME and not 0 < self.good_ns <= self.tolerable_ns:
-            raise PlanError("a time bound needs 0 < good <= tolerable", hint="write it like time:2s/4s")
-        if max(self.good_ns, self.tolerable_ns) > MOST_NS:
-            raise PlanError("the times of a bound must be below a hundred years")
+            got = f"{format_duration(self.good_ns)} and {format_duration(self.tolerable_ns)}"
+            raise PlanError(f"a time bound needs 0 < good <= tolerable, got {got}", hint="write it like time:2s/4s")
+        if (longest_ns := max(self.good_ns, self.tolerable_ns)) > MOST_NS:
+            raise PlanError(f"the times of a bound must be below a hundred years, got {format_duration(longest_ns)}")
         if not (0 <= self.good_share <= 1 and 0 <= self.tolerable_share <= 1):
-            raise PlanError("the shares of a bound lie between 0 and 1")
+            got = f"{self.good_share:g} and {self.tolerable_share:g}"
+            raise PlanError(f"the shares of a bound must be between 0 and 1, got {got}")
         slopes = (self.good_ns_per_byte, self.tolerable_ns_per_byte)
         if not all(math.isfinite(slope) and slope >= 0 for slope in slopes):
-            raise PlanError("the times per byte of a bound must be finite and not negative")
+            got = f"{slopes[0]:g} and {slopes[1]:g}"
+            raise PlanError(f"the times per byte of a bound must be finite and not negative, got {got}")
 
     @classmethod
     def rate(cls, floor_bps: int) -> Bound:

@@ -18,11 +18,19 @@ from loadgen.model.http_request import HttpRequest, plain_requests, targets_of, 
 from loadgen.model.http_values import check_names, check_places
 from loadgen.model.plain import from_plain, to_plain
 from loadgen.model.plan import OnLoss, Phases
-from loadgen.model.sending import EngineKind, IpVersion, Resolve, Timestamps, check_sending
+from loadgen.model.sending import (
+    EngineKind,
+    IpVersion,
+    Resolve,
+    Timestamps,
+    check_engines,
+    check_sending,
+    check_timeout,
+)
 from loadgen.model.shard import share_out
 from loadgen.model.stages import Stage, check_stages, mean_per_s
 from loadgen.model.target import Target
-from loadgen.model.units import NS_PER_S
+from loadgen.model.units import NS_PER_S, format_duration
 
 MAX_REQUESTS = 100_000
 MAX_RATE_PER_S = 10_000_000
@@ -98,7 +106,10 @@ class HttpPlan:
         if self.stages:
             check_stages(self.stages, MAX_RATE_PER_S)
             if self.warmup_ns:
-                raise PlanError("stages allow no warm-up", hint="make the first stage the warm-up")
+                raise PlanError(
+                    f"stages allow no warm-up, got one of {format_duration(self.warmup_ns)}",
+                    hint="leave out the warm-up, or make the first stage the warm-up",
+                )
             object.__setattr__(self, "duration_ns", sum(stage.duration_ns for stage in self.stages))
             object.__setattr__(self, "rate_per_s", mean_per_s(self.stages))
         if not self.requests:
@@ -110,14 +121,16 @@ class HttpPlan:
         if self.poisson and not self.rate_per_s:
             raise PlanError("--poisson needs a rate", hint="give --rate N/s")
         if self.max_backlog < 0:
-            raise PlanError("the backlog must not be negative")
-        if self.timeout_ns < 1:
-            raise PlanError("the timeout must be positive")
+            raise PlanError(f"the backlog (--max-backlog) must be at least 0, got {self.max_backlog}")
+        check_timeout(self.timeout_ns)
         check_sending(self.engine, self.timestamps, self.sources)
         others = {"--no-keepalive": not self.keepalive, "--proxy": self.proxy}
         check_http2(self.streams, self.engine, others, http2=self.http2)
         if self.max_time_ns < 0:
-            raise PlanError("the longest time of a request (-t) must be positive")
+            raise PlanError(
+                f"the longest time of a request (-t) must be more than 0s, got {format_duration(self.max_time_ns)}",
+                hint="leave it out for no limit",
+            )
         self._check_tls()
         if self.proxy:
             secured = (line for one in self.requests if one.headers and one.server[0] for line in one.headers)
@@ -147,8 +160,7 @@ class HttpPlan:
     def _check_connections(self) -> None:
         if self.connections < 1:
             raise PlanError(f"connections must be at least 1, got {self.connections}")
-        if not 1 <= self.engines <= self.connections:
-            raise PlanError(f"engines must be between 1 and the number of connections, got {self.engines}")
+        check_engines(self.engines, self.connections)
         for target, share in zip(self.targets, self.shares, strict=True):
             if share < (self.engines if self.rate_per_s else 1):
                 need = f"each of {self.engines} engines needs one" if self.rate_per_s else "needs at least one"

@@ -70,7 +70,7 @@ class HttpRequest:
         if self.body_base64:
             self._check_body()
         if self.headers and self.own_hosts > 1:
-            raise PlanError("the header Host is given twice")
+            raise PlanError("the header Host is given twice", hint="keep one of them")
         if self.status and not 200 <= self.status <= 599:
             raise PlanError(f"the expected status must be 200 to 599, got {self.status}")
         if self.status and self.expect:

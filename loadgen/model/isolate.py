@@ -11,6 +11,7 @@ from loadgen.model.errors import PlanError
 from loadgen.model.limits import VmLimits
 from loadgen.model.plain import from_plain, to_plain
 from loadgen.model.plan import Server
+from loadgen.model.twice import twice
 from loadgen.model.units import NS_PER_S, format_size
 
 MAX_ANTISOCIAL = 999
@@ -75,14 +76,14 @@ class IsolatePlan:
     seed: int = 1
 
     def __post_init__(self) -> None:
-        if len(set(self.hogs)) != len(self.hogs):
-            raise PlanError("a hog is given twice", hint=f"give each once: {','.join(hog.value for hog in Hog)}")
+        if hog := twice(one.value for one in self.hogs):
+            raise PlanError(f"the hog {hog} is given twice", hint="give each hog once")
         if not 1 <= self.antisocial <= MAX_ANTISOCIAL:
             raise PlanError(f"antisocial VMs must be 1 to {MAX_ANTISOCIAL}, got {self.antisocial}")
         if not NS_PER_S <= self.measure_ns <= _LONGEST_NS:
             raise PlanError(
                 f"the measured time of each hog must be 1s to 10m, got {self.measure_ns / NS_PER_S:g}s",
-                hint="hogs are bounded in time",
+                hint="give a --duration in these bounds: a hog must end by itself",
             )
         if self.connections < 0:
             raise PlanError(f"connections must not be negative, got {self.connections}", hint="0 means no web load")
@@ -90,12 +91,15 @@ class IsolatePlan:
             raise PlanError(
                 f"keep_memory_bytes must be at least {format_size(MIN_KEPT_BYTES)}, "
                 f"got {format_size(self.keep_memory_bytes)}",
-                hint="the machine itself needs it",
+                hint="keep at least so much: the machine itself needs it",
             )
-        for hog in self.hogs:
-            needed = NEEDED_LIMITS.get(hog)
+        for one in self.hogs:
+            needed = NEEDED_LIMITS.get(one)
             if needed and getattr(self.vm_limits, needed) is None:
-                raise PlanError(f"the hog {hog.value} never runs without the limit {needed} of its VM")
+                raise PlanError(
+                    f"the hog {one.value} never runs without the limit {needed} of its VM",
+                    hint=f"give the VMs this limit, or leave out the hog {one.value}",
+                )
         _check_address(self)
 
     @property
@@ -138,4 +142,6 @@ def _check_address(plan: IsolatePlan) -> None:
     try:
         ipaddress.ip_network(plan.vm_address)
     except ValueError as error:
-        raise PlanError(f"vm_address must be an IP address or a network: {error}") from None
+        raise PlanError(
+            f"vm_address must be an IP address or a network: {error}", hint="write it like 192.0.2.7 or 198.18.0.0/20"
+        ) from None

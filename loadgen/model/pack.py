@@ -10,7 +10,7 @@ from loadgen.model.errors import PlanError, TargetError
 from loadgen.model.limits import NO_LIMITS, VmLimits
 from loadgen.model.plain import from_plain, to_plain
 from loadgen.model.plan import Server
-from loadgen.model.units import NS_PER_S, format_size, parse_size_bytes
+from loadgen.model.units import NS_PER_S, format_duration, format_size, parse_size_bytes
 
 MAX_PORT = 65535
 PART_ADDRESSES = 512
@@ -51,15 +51,18 @@ class PackPlan:
         if self.connections < 1:
             raise PlanError(f"connections must be at least 1, got {self.connections}")
         if self.reserve_memory_bytes < 0 or self.reserve_disk_bytes < 0:
-            raise PlanError("a reservation must not be negative")
+            raise PlanError(
+                "reservations must be at least 0 bytes, "
+                f"got {self.reserve_memory_bytes} of memory and {self.reserve_disk_bytes} of disk"
+            )
         for name in ("keep_memory_bytes", "keep_disk_bytes"):
             if getattr(self, name) < MIN_KEPT_BYTES:
                 raise PlanError(
                     f"{name} must be at least {format_size(MIN_KEPT_BYTES)}, got {format_size(getattr(self, name))}",
-                    hint="the machine itself needs it",
+                    hint="keep at least so much: the machine itself needs it",
                 )
         if self.answer_ns <= 0:
-            raise PlanError("the time to answer must be more than 0s")
+            raise PlanError(f"the time to answer must be more than 0s, got {format_duration(self.answer_ns)}")
         if self.vm_limits.memory_bytes is not None and self.vm_limits.memory_bytes < self.reserve_memory_bytes:
             raise PlanError(
                 f"each VM may use {format_size(self.vm_limits.memory_bytes)} of memory, which is less than the "
@@ -124,7 +127,9 @@ def _check_address(plan: PackPlan) -> None:
     try:
         ipaddress.ip_network(plan.vm_address)
     except ValueError as error:
-        raise PlanError(f"vm_address must be an IP address or a network: {error}") from None
+        raise PlanError(
+            f"vm_address must be an IP address or a network: {error}", hint="write it like 192.0.2.7 or 198.18.0.0/15"
+        ) from None
     if plan.is_network and ipaddress.ip_network(plan.vm_address).num_addresses < PART_ADDRESSES:
         raise PlanError(
             f"the network {plan.vm_address} is too small", hint=f"give one of at least {PART_ADDRESSES} addresses"

@@ -9,14 +9,16 @@ import enum
 from dataclasses import dataclass, field
 from typing import Any
 
+from loadgen.model.address import format_address
 from loadgen.model.addresses import is_network, vm_addresses
 from loadgen.model.bound import Bound
 from loadgen.model.errors import PlanError
 from loadgen.model.limits import NO_LIMITS, VmLimits
 from loadgen.model.plain import from_plain, to_plain
-from loadgen.model.sending import EngineKind, Timestamps, check_sending
+from loadgen.model.sending import EngineKind, Timestamps, check_engines, check_sending, check_timeout
 from loadgen.model.target import Target
-from loadgen.model.units import NS_PER_S
+from loadgen.model.twice import twice
+from loadgen.model.units import NS_PER_S, format_duration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,10 +33,10 @@ class Phases:
 
     def __post_init__(self) -> None:
         for name in ("ramp_up_ns", "warmup_ns", "ramp_down_ns"):
-            if getattr(self, name) < 0:
-                raise PlanError(f"{name.removesuffix('_ns')} must not be negative")
+            if (length_ns := getattr(self, name)) < 0:
+                raise PlanError(f"{name.removesuffix('_ns')} must be at least 0s, got {format_duration(length_ns)}")
         if self.measure_ns < NS_PER_S:
-            raise PlanError("the measured duration must be at least 1s")
+            raise PlanError(f"the measured duration must be at least 1s, got {format_duration(self.measure_ns)}")
         if self.iterations < 1:
             raise PlanError(f"iterations must be at least 1, got {self.iterations}")
 
@@ -138,15 +140,13 @@ class SpecPlan:
             raise PlanError(f"vms must be at least 1, got {self.vms}")
         if self.targets and self.vms != len(self.targets):
             raise PlanError(f"{len(self.targets)} targets are given, but vms is {self.vms}")
-        names = [t.name for t in self.targets]
-        if len(set(names)) != len(names):
-            raise PlanError("two targets have the same name")
-        if len({(target.host, target.port) for target in self.targets}) != len(self.targets):
-            raise PlanError("two targets are the same server", hint="write one entry, with a greater weight")
+        if name := twice(target.name for target in self.targets):
+            raise PlanError(f"two targets have the same name, {name!r}", hint="give each target a name of its own")
+        if server := twice(format_address(target.host, target.port) for target in self.targets):
+            raise PlanError(f"two targets are the same server, {server}", hint="write one entry, with a greater weight")
         if self.connections < 1:
             raise PlanError(f"connections must be at least 1, got {self.connections}")
-        if not 1 <= self.engines <= self.total_connections:
-            raise PlanError(f"engines must be between 1 and the number of connections, got {self.engines}")
+        check_engines(self.engines, self.total_connections)
         if self.line_bps < 8:
             raise PlanError(f"the line speed must be at least 8 bit/s, got {self.line_bps}")
         if self.bound.floor_bps > self.line_bps:
@@ -155,12 +155,14 @@ class SpecPlan:
                 hint="lower the bound with --bound rate:N, or raise --line-speed",
             )
         vm_addresses(self.vm_address, self.vms)  # raises PlanError
-        if self.timeout_ns < 1:
-            raise PlanError("the timeout must be positive")
+        check_timeout(self.timeout_ns)
         check_sending(self.engine, self.timestamps, self.sources, paced_reads=self.paced_reads)
         last_port = self.base_port + (0 if is_network(self.vm_address) else self.vms - 1)
         if self.base_port and not 1 <= self.base_port <= last_port <= 65535:
-            raise PlanError(f"ports {self.base_port}..{last_port} are not all in 1..65535")
+            raise PlanError(
+                f"ports {self.base_port}..{last_port} are not all in 1..65535",
+                hint="choose another base port, or leave it out for any free ports",
+            )
 
     @property
     def total_connections(self) -> int:

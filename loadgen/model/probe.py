@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from loadgen.model.errors import PlanError
 from loadgen.model.plain import from_plain, to_plain
-from loadgen.model.units import NS_PER_MS, NS_PER_S
+from loadgen.model.twice import twice
+from loadgen.model.units import NS_PER_MS, NS_PER_S, format_duration, format_window
 
 IPERF_PORT = 5201
 """The port of iperf3."""
@@ -104,9 +106,9 @@ class ProbeTest:
     def __post_init__(self) -> None:
         for name in ("window_bytes", "omit_ns", "limit_bytes", "block_bytes", "rate_bps"):
             if getattr(self, name) < 0:
-                raise PlanError(f"{name} must not be negative")
+                raise PlanError(f"{name} must be at least 0, got {getattr(self, name)}")
         if self.duration_ns < MIN_DURATION_NS:
-            raise PlanError("the duration must be at least 100ms")
+            raise PlanError(f"the duration must be at least 100ms, got {format_duration(self.duration_ns)}")
         if not 1 <= self.parallel <= MAX_PARALLEL:
             raise PlanError(f"the number of parallel streams must be 1 to {MAX_PARALLEL}, got {self.parallel}")
         largest = MAX_UDP_BLOCK_BYTES if self.transport is Transport.UDP else MAX_BLOCK_BYTES
@@ -156,7 +158,7 @@ class IperfPlan:
         check_sweep(self.windows_bytes, self.repeats)
         check_port(self.port)
         if not self.directions:
-            raise PlanError("at least one direction is needed")
+            raise PlanError("no direction is given", hint="give receive, send, bidir, or several of them")
         for window_bytes in self.windows_bytes:
             for direction in self.directions:
                 self.test(window_bytes, direction)
@@ -243,10 +245,8 @@ class ForwardPlan:
 
     def __post_init__(self) -> None:
         check_sweep(self.windows_bytes, self.repeats)
-        if not self.links or len(set(self.links)) != len(self.links):
-            raise PlanError("each link must be given once")
-        if not self.modes or len(set(self.modes)) != len(self.modes):
-            raise PlanError("each mode must be given once")
+        _check_once("link", [link.value for link in self.links])
+        _check_once("mode", [mode.value for mode in self.modes])
         if wrong := [count for count in self.flows if not 1 <= count <= MAX_PARALLEL]:
             raise PlanError(f"flows must be 1 to {MAX_PARALLEL}, got {wrong[0]}")
         if (Link.REAL in self.links) != bool(self.sink) or bool(self.proxy) > bool(self.sink):
@@ -269,10 +269,16 @@ class ForwardPlan:
 
 def check_sweep(windows_bytes: tuple[int, ...], repeats: int) -> None:
     """Raises PlanError for windows or repeats that are not allowed."""
-    if not windows_bytes or len(set(windows_bytes)) != len(windows_bytes):
-        raise PlanError("each window must be given once", hint="write them like 16K,64K,auto")
+    _check_once("window", [format_window(one) for one in windows_bytes])
     if not 1 <= repeats <= MAX_REPEATS:
         raise PlanError(f"repeats must be 1 to {MAX_REPEATS}, got {repeats}")
+
+
+def _check_once(noun: str, given: Sequence[str]) -> None:
+    if not given:
+        raise PlanError(f"no {noun} is given", hint=f"give one {noun} or several")
+    if one := twice(given):
+        raise PlanError(f"the {noun} {one} is given twice", hint=f"give each {noun} once")
 
 
 def _check_sockets(test: ProbeTest) -> None:
@@ -285,10 +291,12 @@ def _check_sockets(test: ProbeTest) -> None:
     if test.ip_version not in (0, 4, 6):
         raise PlanError(f"the IP version must be 4 or 6, got {test.ip_version}")
     if test.connect_timeout_ns < 0:
-        raise PlanError("connect_timeout_ns must not be negative")
+        raise PlanError(f"connect_timeout_ns must be at least 0, got {test.connect_timeout_ns}")
     if bool(test.username) != bool(test.rsa_public_key):
+        missing = "--rsa-public-key" if test.username else "--username"
         raise PlanError(
-            "a login needs both --username and --rsa-public-key", hint="the password comes from a prompt or a file"
+            f"a login needs both --username and --rsa-public-key, but {missing} is missing",
+            hint=f"add {missing}; the password comes from a prompt or a file",
         )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from loadgen.model.errors import PlanError
 from loadgen.model.limits import NO_LIMITS, VmLimits
 from loadgen.model.plain import from_plain, to_plain
-from loadgen.model.units import NS_PER_S
+from loadgen.model.units import NS_PER_S, format_duration
 
 MAX_TRIALS, MAX_VMS = 10_000, 1024
 
@@ -95,9 +95,13 @@ class RelativePlan:
             raise PlanError(f"seed must not be negative, got {self.seed}")
         for name, value_ns in (("duration", self.duration_ns), ("timeout", self.timeout_ns)):
             if value_ns <= 0:
-                raise PlanError(f"the {name} must be more than 0s")
+                raise PlanError(f"the {name} must be more than 0s, got {format_duration(value_ns)}")
         if self.recipe and self.timeout_ns <= self.duration_ns:
-            raise PlanError("the timeout must be longer than the duration of a recipe")
+            raise PlanError(
+                f"the timeout must be longer than the {format_duration(self.duration_ns)} of a recipe, "
+                f"got {format_duration(self.timeout_ns)}",
+                hint="raise --timeout, or lower --duration",
+            )
 
     def only(self, number: int) -> RelativePlan:
         """The plan of one round."""
@@ -125,4 +129,4 @@ def check_environments(environments: Sequence[str]) -> None:
     if not environments:
         raise PlanError("there is no environment", hint="give some with --env, such as --env bare --env ns")
     if len(set(environments)) < len(environments):
-        raise PlanError(f"an environment is given twice: {', '.join(environments)}")
+        raise PlanError(f"an environment is given twice: {', '.join(environments)}", hint="give each once with --env")

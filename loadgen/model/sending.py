@@ -7,6 +7,7 @@ import ipaddress
 from collections.abc import Sequence
 
 from loadgen.model.errors import PlanError
+from loadgen.model.units import format_duration
 
 PACED_READ_BYTES = 4_096
 """The most that an engine reads at once with paced reads."""
@@ -41,6 +42,18 @@ class IpVersion(enum.Enum):
     ANY = "any"
     V4 = "4"
     V6 = "6"
+
+
+def check_engines(engines: int, connections: int) -> None:
+    """Raises PlanError when so many engine processes cannot share the connections."""
+    if not 1 <= engines <= connections:
+        raise PlanError(f"engines must be between 1 and {connections}, the number of connections, got {engines}")
+
+
+def check_timeout(timeout_ns: int) -> None:
+    """Raises PlanError when a server gets no time to answer."""
+    if timeout_ns < 1:
+        raise PlanError(f"the timeout must be more than 0s, got {format_duration(timeout_ns)}")
 
 
 def check_sending(

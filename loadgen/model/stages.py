@@ -73,8 +73,8 @@ def check_stages(stages: Sequence[Stage], max_rate_per_s: float) -> None:
             raise PlanError(f"the length of a stage must not be negative, got {stage.duration_ns} ns")
         if not 0 <= stage.rate_per_s <= max_rate_per_s:
             raise PlanError(f"the rate of a stage must be 0 to {max_rate_per_s:,}/s, got {stage.rate_per_s:g}/s")
-    if sum(stage.duration_ns for stage in stages) < NS_PER_S:
-        raise PlanError("the stages must take at least 1s together", hint=_HINT)
+    if (total_ns := sum(stage.duration_ns for stage in stages)) < NS_PER_S:
+        raise PlanError(f"the stages must take at least 1s together, got {format_duration(total_ns)}", hint=_HINT)
     if not mean_per_s(stages):
         raise PlanError("no request is due in any stage", hint="a stage needs a rate above 0/s")
 

@@ -24,7 +24,7 @@ class Target:
 
     def __post_init__(self) -> None:
         if not self.name or not self.host:
-            raise PlanError("a target needs a name and a host")
+            raise PlanError(f"a target needs a name and a host, got name {self.name!r} and host {self.host!r}")
         try:
             object.__setattr__(self, "host", ascii_host(self.host))
         except HostError as error:

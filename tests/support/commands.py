@@ -73,11 +73,15 @@ def options(command: click.Command = app) -> Iterator[str]:
 
 
 def lines_of(shell: str) -> Iterator[list[str]]:
-    """Return the calls of loadgen in shell text, with continuation lines joined, also of its image."""
+    """Return the calls of loadgen in shell text, with continuation lines joined, also of its image.
+
+    What the shell does with the output (`> FILE`, `>> FILE`) is left out.
+    """
     for line in re.sub(r"\\\n\s*", " ", shell).splitlines():
         if not re.match(r"\s*(loadgen|docker run)\b", line):
             continue  # other text need not be valid shell
         words = shlex.split(line, comments=True)
+        words = words[: next((at for at, word in enumerate(words) if word in (">", ">>")), None)]
         if words[0] == "loadgen":
             yield words[1:]
         else:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
 from coordinator.cli import app
+from coordinator.cli.forward import _TAKES, forward
 from coordinator.experiment.performance import Session
 from loadgen.model.errors import LoadgenError
 from loadgen.model.probe import ForwardPlan, Link, Mode
@@ -80,6 +82,30 @@ def test_options_are_in_the_plan(asked: list[Any]) -> None:
     )
 
 
+@pytest.mark.usefixtures("asked")
+def test_the_result_goes_where_the_options_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sessions: list[Session] = []
+
+    def run_session(session: Session) -> int:
+        sessions.append(session)
+        return 0
+
+    monkeypatch.setattr("coordinator.experiment.session.run_session", run_session)
+    out, html = tmp_path / "run", tmp_path / "report.html"
+    for role in ((), ("--role", "source", "--sink", "192.0.2.2:5201")):
+        run(*role, "--out", str(out), "--html", str(html), "--json", "--otlp", "http://127.0.0.1:4318")
+        session = sessions.pop()
+        assert (session.out, session.html, session.form) == (out, html, "json")
+        assert session.watch.otlp
+
+
+def test_a_run_on_this_machine_takes_each_option_that_is_not_of_a_role() -> None:
+    """An option that the command has, and that no role takes, would always be refused."""
+    of_roles = {"role", "listen", "connect"}
+    spelled = {one.opts[0].removeprefix("--").replace("-", "_") for one in forward.params}
+    assert spelled - of_roles == set(_TAKES[None])
+
+
 def test_long_tests_do_not_make_the_latency_test_longer(asked: list[Any]) -> None:
     run("--duration", "1m")
     assert asked[0][0].latency_ns == 2 * NS_PER_S
@@ -110,13 +136,13 @@ def test_a_sink_and_a_proxy_listen_at_the_given_address(asked: list[Any]) -> Non
     ("arguments", "said"),
     [
         ("--lab fast", "'fast' is not one of gige, 10g, none, loopback"),
-        ("--lab gige,gige", "given twice"),
+        ("--lab gige,gige", "gige is given twice"),
         ("--lab real", "'real' is not one of"),
         ("--modes proxy", "'proxy' is not one of direct, splice, copy"),
         ("--windows 0", "is not a window"),
         ("--flows 0", "must be positive"),
         ("--flows 5000", "flows must be 1 to 1024"),
-        ("--duration 1ms", "duration must be at least 100ms"),
+        ("--duration 1ms", "duration must be at least 100ms, got 1ms"),
         ("--repeats 0", "repeats must be 1 to 100"),
         ("--sink 192.0.2.2", "is not HOST:PORT"),
         ("--proxy 192.0.2.1:1", "need --sink, and --proxy"),
@@ -130,6 +156,7 @@ def test_a_sink_and_a_proxy_listen_at_the_given_address(asked: list[Any]) -> Non
         ("--role sink --listen 127.0.0.1:1 --connect 127.0.0.1:2", "--connect cannot be combined with --role sink"),
         ("--role sink --listen 127.0.0.1:1 --json", "--json cannot be combined with --role sink"),
         ("--role sink --listen 127.0.0.1:1 --out x", "--out cannot be combined with --role sink"),
+        ("--role sink --listen 127.0.0.1:1 --html x.html", "--html cannot be combined with --role sink"),
         ("--role proxy --connect 127.0.0.1:2", "--role proxy needs --listen"),
         ("--role proxy --listen 127.0.0.1:1", "--role proxy needs --connect"),
         (

@@ -185,7 +185,7 @@ def test_a_plan_file_without_requests_needs_urls(tmp_path: Path) -> None:
     ("command", "plan", "arguments", "message"),
     [
         ("http", HTTP, ["-c", "0"], "connections must be at least 1, got 0"),
-        ("http", HTTP, ["--engines", "99"], "engines must be between 1 and the number of connections, got 99"),
+        ("http", HTTP, ["--engines", "99"], "engines must be between 1 and 9, the number of connections, got 99"),
         ("iperf", IPERF, ["--repeats", "0"], "repeats must be 1 to 100, got 0"),
         ("forward", FORWARD, ["--repeats", "0"], "repeats must be 1 to 100, got 0"),
         ("forward", FORWARD, ["--sink", "192.0.2.2:1"], "splice and copy go through a proxy"),

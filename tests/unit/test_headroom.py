@@ -209,7 +209,7 @@ def test_runs_that_would_say_nothing_are_left_out() -> None:
     assert result.reasons[2] == "no run with one engine more was played: 4 engines have all 4 cores"
     one = dataclasses.replace(PLAN, connections=1)
     result, _ = check(CheckHeadroom(one, FleetChoice()), [(1_000, 0.1), (9_000, 0.9)])
-    assert "engines must be between 1 and the number of connections" in result.reasons[2]
+    assert "engines must be between 1 and 1, the number of connections" in result.reasons[2]
     secured = HttpPlan(requests=(HttpRequest(url="https://192.0.2.7/"),))
     result, steps = check(CheckHeadroom(secured, FleetChoice()), [(1_000, 0.1), (1_000, 0.1)])
     assert [step.record for step in steps] == ["run", "one-engine-more"]

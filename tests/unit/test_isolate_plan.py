@@ -45,7 +45,7 @@ def test_hogs_are_read_from_a_list() -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"hogs": (Hog.CPU, Hog.CPU)}, "a hog is given twice"),
+        ({"hogs": (Hog.CPU, Hog.CPU)}, "the hog cpu is given twice"),
         ({"antisocial": 0}, "antisocial VMs must be 1 to 999, got 0"),
         ({"measure_ns": NS_PER_S // 2}, "must be 1s to 10m, got 0.5s"),
         ({"measure_ns": 601 * NS_PER_S}, "must be 1s to 10m, got 601s"),

@@ -112,4 +112,4 @@ def test_openmetrics_is_for_those_who_ask_for_it() -> None:
 
 
 def test_the_page_of_metrics_is_the_one_that_the_code_makes() -> None:
-    assert PAGE.read_text(encoding="utf-8") == page_text(), "python -m coordinator.output.metrics_page"
+    assert PAGE.read_text(encoding="utf-8") == page_text(), "do not edit docs/metrics.md by hand; run: make schema"

@@ -37,8 +37,8 @@ def test_the_host_header_leaves_out_the_default_port(host: str, port: int, tls: 
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"name": ""}, "a target needs a name and a host"),
-        ({"host": ""}, "a target needs a name and a host"),
+        ({"name": ""}, "a target needs a name and a host, got name '' and host '192.0.2.1'"),
+        ({"host": ""}, "a target needs a name and a host, got name 'a' and host ''"),
         ({"port": 0}, "target a: port 0 is not in 1..65535"),
         ({"port": 65536}, "target a: port 65536 is not in 1..65535"),
         ({"weight": 0}, "target a: weight must be at least 1, got 0"),

@@ -32,5 +32,6 @@ def check_installed() -> None:
         found = None
     if found is None:
         raise PlanError(
-            "--otlp needs OpenTelemetry, which is not installed: pip install opentelemetry-exporter-otlp-proto-http"
+            "--otlp needs OpenTelemetry, which is not installed",
+            hint="install loadgen with its extra otlp: in a copy of the project, pip install '.[otlp]'",
         )
