@@ -10,6 +10,8 @@ from typing import Any, Generic, TypeVar
 from coordinator.record.header import UNFINISHED, Header, Plan, Result
 from coordinator.record.reader import Judge, Record, load, recover
 from coordinator.record.writer import is_being_written
+from loadgen.model.errors import LoadgenError
+from loadgen.verdict.result import Verdict
 
 RUNNING = "the run is still going on: this is what it has measured, as if it were interrupted now"
 
@@ -52,3 +54,13 @@ def _result_of(record: Record, judges: Mapping[str, Judge]) -> tuple[Any, str]:
     running = is_being_written(record.path)  # asked first: the run may end while its intervals are read
     result, cut = recover(record, judges[record.header.kind])
     return result, RUNNING if running else cut
+
+
+def verdict_of(judged: Judged[Any, Any]) -> Verdict | None:
+    """The verdict; None for a sweep that was cut before its first point."""
+    try:
+        found = judged.result.verdict
+    except LoadgenError:
+        return None
+    assert isinstance(found, Verdict)
+    return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Sequence
 from typing import Any, TextIO
 
 from coordinator.output.judged import Judged
@@ -29,16 +30,21 @@ def write_markdown(judged: Judged[Any, Any], stream: TextIO) -> None:
     stream.write(escaped("\n".join(lines) + "\n", stream))
 
 
-def _table(checks: tuple[Stated, ...]) -> list[str]:
+def _table(checks: Sequence[Stated]) -> list[str]:
     """The failed checks; how many there are in all, since a run has dozens that hold."""
-    if not checks:
+    own = [one for one in checks if one.decides]
+    if not own:
         return []
-    failed = [one for one in checks if not one.check.ok]
-    head = f"{len(checks) - len(failed)} of {len(checks)} checks hold" + (":" if failed else ".")
-    if not failed:
-        return [head, ""]
-    rows = [f"| {_plain(one.group)} | {_plain(one.check.name)} | {_plain(one.words)} |" for one in failed]
-    return [head, "", "| failed in | check | measured, limit |", "| --- | --- | --- |", *rows, ""]
+    failed = [one for one in own if not one.check.ok]
+    head = f"{len(own) - len(failed)} of {len(own)} checks hold" + (":" if failed else ".")
+    found = [head, ""]
+    if failed:
+        rows = [f"| {_plain(one.group)} | {_plain(one.check.name)} | {_plain(one.words)} |" for one in failed]
+        found += ["| failed in | check | measured, limit |", "| --- | --- | --- |", *rows, ""]
+    if more := [one for one in checks if not one.decides]:
+        held = sum(one.check.ok for one in more)
+        found += [f"In single stages, which have no part in the verdict, {held} of {len(more)} objectives hold.", ""]
+    return found
 
 
 def _verdict(judged: Judged[Any, Any], text: str) -> str:

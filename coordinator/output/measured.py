@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,6 +15,7 @@ from coordinator.record.header import RecordError
 from coordinator.record.reader import Record, load
 from loadgen.measure.cells import Cell
 from loadgen.measure.snapshot import Snapshot
+from loadgen.model.errors import LoadgenError
 
 INTERVAL_S = 1.0
 """The length of an interval of a snapshot."""
@@ -33,18 +34,43 @@ class Part:
     start_s: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unread:
+    """One of several runs whose record cannot be read, and why."""
+
+    name: str
+    why: str
+
+
 def parts_of(judged: Judged[Any, Any]) -> Iterator[Part]:
     """The records that hold the measurements of a run.  Raises RecordError when one of them cannot be read."""
+    yield from (_part(judged, name) for name in _names(judged))
+
+
+def readable_parts(judged: Judged[Any, Any]) -> Iterator[Part | Unread]:
+    """The same, of which some cannot be read: one damaged record must not hide the others."""
+    for name in _names(judged):
+        part: Part | Unread
+        try:
+            part = _part(judged, name)
+        except LoadgenError as error:
+            part = Unread(name=name, why=error.message)
+        yield part
+
+
+def _names(judged: Judged[Any, Any]) -> Sequence[str]:
+    """The directories of the records; "" is that of the run itself."""
     runs = KINDS[judged.header.kind].runs
-    if runs is None:
-        yield Part(
-            name="", record=Record(path=judged.path, document=judged.document, header=judged.header), start_s=0.0
-        )
-        return
-    for name in runs(judged.result):
-        record = load(judged.path / name)
-        start_s = epoch_s(record.header.started_at) - epoch_s(judged.header.started_at)
-        yield Part(name=name, record=record, start_s=start_s)
+    return ("",) if runs is None else tuple(runs(judged.result))
+
+
+def _part(judged: Judged[Any, Any], name: str) -> Part:
+    if not name:
+        own = Record(path=judged.path, document=judged.document, header=judged.header)
+        return Part(name="", record=own, start_s=0.0)
+    record = load(judged.path / name)
+    start_s = epoch_s(record.header.started_at) - epoch_s(judged.header.started_at)
+    return Part(name=name, record=record, start_s=start_s)
 
 
 def epoch_s(started_at: str) -> float:
@@ -84,3 +110,11 @@ def seconds_of(snapshots: Frames[Snapshot]) -> Iterator[Second]:
     for interval in sorted(by_interval):
         cells = {key: Cell.merge_all(some) for key, some in sorted(by_interval[interval].items())}
         yield Second(interval=interval, cells=cells, cut=cut[interval])
+
+
+def window_of(operations: Mapping[int, int]) -> int:
+    """The measured window of most operations that ended in a span of time; -1 when most belong to none.
+
+    `operations`: their numbers by window.  Those of a window also end after it: so a few do not decide.
+    """
+    return max(operations, key=lambda window: (operations[window], window), default=-1)

@@ -15,17 +15,24 @@ TRUST = "trust"
 
 @dataclass(frozen=True, slots=True)
 class Stated:
-    """A check with the group it belongs to: `trust`, `objectives`, `iteration 2`, `4 VMs, iteration 2`."""
+    """A check with the group it belongs to: `trust`, `objectives`, `iteration 2`, `4 VMs, iteration 2`, `stage 3`.
+
+    `decides`: whether it has a part in the verdict.  Objectives that are judged for a single stage have none.
+    `at_least`: the measured value is only a lower bound.
+    """
 
     group: str
     check: Check
+    decides: bool = True
+    at_least: bool = False
 
     @property
     def words(self) -> str:
         """What was measured, the limit, and what was compared."""
         check, unit = self.check, f" {self.check.unit}" if self.check.unit else ""
         known = check.value == check.value  # not NaN
-        text = f"{check.value:.4g}{unit} (limit: {check.relation} {check.limit:.4g}{unit})" if known else "not known"
+        value = f"{'at least ' * self.at_least}{check.value:.4g}{unit}"
+        text = f"{value} (limit: {check.relation} {check.limit:.4g}{unit})" if known else "not known"
         return f"{text}: {check.detail}" if check.detail else text
 
 
@@ -36,17 +43,20 @@ def stated(judged: Judged[Any, Any]) -> tuple[Stated, ...]:
     return tuple(one for one in found if not invalid or one.group.endswith(TRUST))
 
 
-def _walk(value: object, place: tuple[str, ...]) -> Iterator[Stated]:
+def _walk(value: object, place: tuple[str, ...], *, decides: bool = True) -> Iterator[Stated]:
     if isinstance(value, Mapping):
         for key, held in value.items():
             if key in ("checks", "slos") and isinstance(held, Sequence):
-                group = ", ".join(place + (("objectives",) if key == "slos" else ())) or "run"
-                yield from (Stated(group, _check(one)) for one in held if isinstance(one, Mapping))
+                group = ", ".join(place + (("objectives",) if key == "slos" and decides else ())) or "run"
+                for one in held:
+                    if isinstance(one, Mapping):
+                        yield Stated(group, _check(one), decides, bool(one.get("at_least")))
             else:
-                yield from _walk(held, (*place, TRUST) if key == TRUST else place)
+                inner = (*place, TRUST) if key == TRUST else place
+                yield from _walk(held, inner, decides=decides and key != "stages")
     elif isinstance(value, Sequence) and not isinstance(value, str | bytes):
         for number, held in enumerate(value, start=1):
-            yield from _walk(held, place + _part(held, number))
+            yield from _walk(held, place + _part(held, number), decides=decides)
 
 
 def _part(value: object, number: int) -> tuple[str, ...]:
@@ -55,6 +65,8 @@ def _part(value: object, number: int) -> tuple[str, ...]:
         return ()
     if "iterations" in value and "vms" in value:
         return (f"{value['vms']} VMs",)
+    if "slos" in value and "begins_s" in value:
+        return (f"stage {value['number']}",)
     return (f"iteration {number}",) if "checks" in value else ()
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from coordinator.output.html.blocks import Banner, Block, Folded, Items, Table, Words
 from coordinator.output.html.from_text import verdict_words
-from coordinator.output.judged import RUNNING, Judged
+from coordinator.output.judged import RUNNING, Judged, verdict_of
+from coordinator.output.marks import EMULATED, marks_of
 from coordinator.output.stated import TRUST, Stated, stated
-from loadgen.model.emulated import EMULATED
-from loadgen.model.errors import LoadgenError
+from loadgen.model import emulated
 from loadgen.verdict.result import Verdict
 
 _MEANS = {
@@ -22,9 +22,12 @@ _MEANS = {
     Verdict.DEGRADED: "A part of the load was lost, so there is no score.",
     Verdict.INTERRUPTED: "Stopped by the user: what was measured is shown, but the run is not judged as a whole.",
 }
+_NO_RESULT = "The runs were cut off before there was a result."
+_NO_RESULT_YET = "The runs are still going on, so there is no result yet."
+_SO_FAR = "It did not come to its end: what was measured until then is shown, but the run is not judged as a whole."
+_SO_FAR_YET = "It is still going on: what it has measured is shown, but the run is not judged as a whole."
 
 _TONES = {Verdict.CONFORMING: "good", Verdict.NOT_CONFORMING: "bad", Verdict.INVALID: "bad"}
-_WATERMARKED = (Verdict.INVALID, Verdict.DEGRADED)
 _SHOWN = 300
 
 
@@ -32,7 +35,7 @@ _SHOWN = 300
 class Head:
     """What stands first: the verdict with its meaning and reasons, then `blocks` on trust, notes and disturbances.
 
-    `watermark` is a word across the page for a result that must not be taken for a good one; "" for a good one.
+    `marks` are words across the page for a result that must not be taken for a good one; () for a good one.
     """
 
     verdict: str
@@ -40,58 +43,49 @@ class Head:
     tone: str
     reasons: tuple[str, ...]
     blocks: tuple[Block, ...]
-    watermark: str
+    marks: tuple[str, ...]
 
 
 def head_of(judged: Judged[Any, Any]) -> Head:
     """The top of the report on this run."""
-    verdict = _verdict(judged)
-    words = verdict_words(judged) or (verdict.value.upper() if verdict else "NO VERDICT")
-    mark = _watermark(judged, verdict)
+    verdict, marks = verdict_of(judged), marks_of([judged])
+    words = verdict_words(judged)
+    if verdict is None or (judged.cut and not words):  # an experiment that was cut does not answer its question
+        words, tone = "NO VERDICT", "warn"
+        means = _NO_RESULT_YET if judged.cut == RUNNING else _NO_RESULT
+    elif judged.cut and verdict not in (Verdict.INVALID, Verdict.DEGRADED):
+        tone, means = "warn", _SO_FAR_YET if judged.cut == RUNNING else _SO_FAR
+    else:
+        tone, means = _TONES.get(verdict, "warn"), _MEANS[verdict]
     return Head(
-        verdict=words,
-        means=_MEANS[verdict] if verdict else "The runs were cut off before there was a result.",
-        tone=_TONES.get(verdict, "warn") if verdict else "warn",
+        verdict=words or (verdict.value.upper() if verdict else ""),
+        means=means,
+        tone=tone,
         reasons=tuple(judged.result.reasons) if verdict else (),
-        blocks=tuple(_blocks(judged, verdict)),
-        watermark=mark,
+        blocks=tuple(_blocks(judged, verdict, marks)),
+        marks=marks,
     )
 
 
-def _verdict(judged: Judged[Any, Any]) -> Verdict | None:
-    """None for a sweep that was cut before its first point."""
-    try:
-        found = judged.result.verdict
-    except LoadgenError:
-        return None
-    assert isinstance(found, Verdict)
-    return found
-
-
-def _watermark(judged: Judged[Any, Any], verdict: Verdict | None) -> str:
-    if _emulated(judged):
-        return "EMULATED"
-    if verdict in _WATERMARKED:
-        return verdict.value
-    return ("RUNNING" if judged.cut == RUNNING else "CUT") if judged.cut else ""
-
-
-def _emulated(judged: Judged[Any, Any]) -> bool:
-    return bool(judged.header.environment.server.get("emulated"))
-
-
-def _blocks(judged: Judged[Any, Any], verdict: Verdict | None) -> Iterator[Block]:
+def _blocks(judged: Judged[Any, Any], verdict: Verdict | None, marks: tuple[str, ...]) -> Iterator[Block]:
     if judged.cut:
         yield Banner(f"{judged.cut[0].upper()}{judged.cut[1:]}.")
-    if _emulated(judged):
-        yield Banner(f"The VMs are {EMULATED}.")
+    if EMULATED in marks:
+        yield Banner(f"The VMs are {emulated.EMULATED}.")
     checks = stated(judged) if verdict else ()
     trust = [one for one in checks if one.group.endswith(TRUST)]
-    others = [one for one in checks if not one.group.endswith(TRUST)]
+    others = [one for one in checks if one.decides and not one.group.endswith(TRUST)]
+    more = [one for one in checks if not one.decides]
     if trust:
         yield from _checks("Can the load generator be trusted?", trust)
     if others:
         yield from _checks("What was asked of the servers:", others)
+    if more:
+        held = sum(one.check.ok for one in more)
+        yield Folded(
+            f"Objectives in single stages, which have no part in the verdict: {held} of {len(more)} hold",
+            [_table("Objectives by stage", more[:_SHOWN], len(more) - _SHOWN, failed="no")],
+        )
     disturbance = getattr(judged.result, "disturbance", None)
     if disturbance is not None:
         undisturbed = f"None of the {disturbance.measured_s} measured seconds was disturbed on a load machine."
@@ -111,7 +105,7 @@ def _checks(title: str, checks: list[Stated]) -> Iterator[Block]:
     yield Folded(f"All checks: {title.rstrip(':')}", [_table("Checks", checks[:_SHOWN], len(checks) - _SHOWN)])
 
 
-def _table(title: str, checks: list[Stated], left: int = 0) -> Table:
-    rows = tuple(("ok" if one.check.ok else "FAIL", one.group, one.check.name, one.words) for one in checks)
+def _table(title: str, checks: list[Stated], left: int = 0, failed: str = "FAIL") -> Table:
+    rows = tuple(("ok" if one.check.ok else failed, one.group, one.check.name, one.words) for one in checks)
     head = ("result", "of", "check", "measured, and the limit")
     return Table(title, head, rows, f"{left:,} more checks are left out; run.json has them." if left > 0 else "")

@@ -24,7 +24,8 @@ from coordinator.output.html.head import Head, head_of
 from coordinator.output.html.repeat import environment_blocks, repeat_blocks
 from coordinator.output.html.targets import target_sections
 from coordinator.output.judged import Judged
-from coordinator.output.measured import Part, parts_of
+from coordinator.output.marks import gravest_first
+from coordinator.output.measured import Unread, parts_of, readable_parts
 from coordinator.output.scripts import script
 from coordinator.record.kinds import KIND_HTTP, KIND_SPEC
 from loadgen.model.errors import LoadgenError
@@ -48,11 +49,11 @@ class _Run:
 def report_text(runs: Sequence[Judged[Any, Any]], comparison: Comparison | None = None) -> str:
     """The page about these runs, and how they compare if that is given; of a comparison alone without any run."""
     shown = [_run(judged) for judged in runs]
-    mark = next((one.head.watermark for one in shown if one.head.watermark), "")
+    marks = gravest_first(mark for one in shown for mark in one.head.marks)
     library, own = _inline(script()), _inline(_own("page.js"))
     page: str = _template().render(
         title=f"{shown[0].title}: {shown[0].head.verdict}" if len(shown) == 1 else "Runs of loadgen",
-        watermark=mark,
+        marks=marks,
         compared=_compared(comparison),
         runs=shown,
         policy=_policy(library, own),
@@ -95,28 +96,28 @@ def _sections(judged: Judged[Any, Any]) -> Iterator[Section]:
 
 
 def _runs(judged: Judged[Any, Any]) -> Iterator[Block]:
-    """The runs against targets below an experiment, folded."""
-    parts = [part for part in _readable(judged) if part.name and part.record.header.kind in _ON_TARGETS]
+    """The runs against targets below an experiment, folded; of a run that cannot be read, why."""
+    parts = [
+        part
+        for part in readable_parts(judged)
+        if part.name and (isinstance(part, Unread) or part.record.header.kind in _ON_TARGETS)
+    ]
     for part in parts[:_RUNS]:
+        if isinstance(part, Unread):
+            yield Words(f"{part.name}: {part.why}", "warn")
+            continue
         try:
             result = part.record.result()
+            sections = target_sections(part, result)
         except LoadgenError as error:
-            yield Words(f"{part.name}: {error.message}")
+            yield Words(f"{part.name}: {error.message}", "warn")
             continue
         inner: list[Block] = [Words(reason) for reason in result.reasons]
-        for section in target_sections(part, result):
+        for section in sections:
             inner += [Words(section.title, "lead"), *section.blocks]
         yield Folded(f"{part.name}: {result.verdict.value}", inner)
     if len(parts) > _RUNS:
         yield Words(f"{len(parts) - _RUNS} more runs: loadgen report {judged.path}/NAME -o report.html shows one.")
-
-
-def _readable(judged: Judged[Any, Any]) -> Iterator[Part]:
-    """The records below an experiment, as far as they can be read: the others do not cost the report."""
-    try:
-        yield from parts_of(judged)
-    except LoadgenError:
-        return
 
 
 def _compared(comparison: Comparison | None) -> Sequence[Block]:
@@ -162,7 +163,7 @@ def _json(value: Mapping[str, Any]) -> Markup:
     return Markup(text.translate(_ESCAPES))  # escaped in the line itself
 
 
-_NUMBER = re.compile(r"(>= |at least )?[-+]?[\d,.]+(e[-+]?\d+)?\s?(%|ms|s|MB)?")
+_NUMBER = re.compile(r"(≥ |>= |at least )?[-+]?[\d,.]+(e[-+]?\d+)?\s?(%|ms|s|MB)?")
 _EMPTY = ("", "-")
 _WIDE = 60
 
