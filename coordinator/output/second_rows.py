@@ -14,7 +14,7 @@ from typing import Any, TextIO
 from coordinator.output.csv_cells import name_of
 from coordinator.output.csv_rows import TARGET_COLUMNS, numbers_of
 from coordinator.output.judged import Judged
-from coordinator.output.measured import INTERVAL_S, Part, Second, epoch_s, parts_of, seconds_of
+from coordinator.output.measured import INTERVAL_S, Part, Second, epoch_s, parts_of, seconds_of, window_of
 from coordinator.output.streams import OutputError
 from coordinator.output.vm_rows import COUNTER_COLUMNS, counters_of
 from coordinator.record.catalog import KINDS
@@ -112,7 +112,7 @@ def _window(second: Second) -> int:
     found: Counter[int] = Counter()
     for (window, _), cell in second.cells.items():
         found[window] += cell.ok + cell.bad + cell.cut
-    return max(found, key=lambda window: (found[window], window), default=-1)
+    return window_of(found)
 
 
 def _counters(path: Path) -> Mapping[tuple[int, int], Mapping[str, object]]:

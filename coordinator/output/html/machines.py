@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
@@ -13,11 +14,14 @@ from coordinator.output.html.numbers import bands, groups_of, plains, text
 from coordinator.output.html.timeline import MAX_COLUMNS
 from coordinator.output.measured import Part
 from coordinator.record.frames import seconds
+from loadgen.model.units import NS_PER_S
 
 _ENGINES = 8
 _TAKEN = {"others_ns": "other processes", "stolen_ns": "the hypervisor", "softirq_ns": "software interrupts"}
 _TIME = "seconds since the start of the run"
 _SHOWN = 60
+_SHORT_NS = NS_PER_S // 10
+"""The last interval of an engine may be a moment in which it ends itself, at the full speed of its core."""
 
 
 def machine_blocks(part: Part, result: Any) -> Iterator[Block]:
@@ -45,7 +49,7 @@ def _engines(part: Part, shades: list[dict[str, Any]]) -> Iterator[Block]:
         newest[one.worker, one.interval] = (health.cpu_ns + max(0, health.runqueue_ns), health.wall_ns)
     by_engine: defaultdict[str, dict[int, float]] = defaultdict(dict)
     for (worker, interval), (busy_ns, wall_ns) in newest.items():
-        if wall_ns > 0:
+        if wall_ns > _SHORT_NS:
             by_engine[worker][interval] = 100 * busy_ns / wall_ns
     if by_engine:
         title, unit = "How busy each engine was", "% of one core"
@@ -90,9 +94,10 @@ def _plot(
         folded[name] = np.array(
             [np.nanmax(values[group]) if not np.isnan(values[group]).all() else np.nan for group in groups]
         )
-    order = sorted(folded, key=lambda name: -float(np.nanmean(folded[name])))
+    highest = {name: max(points.values()) for name, points in series.items()}
+    order = sorted(highest, key=lambda name: -highest[name])
     shown = order[:_ENGINES]
-    times = [first + (at + 0.5) * span_s for at in range(len(groups))]
+    times = [first + (int(group[0]) + int(group[-1]) + 1) / 2 for group in groups]
     data = {
         "form": "lines",
         "x": plains(times),
@@ -104,8 +109,8 @@ def _plot(
     rows = tuple(
         (
             name,
-            text(float(np.nanmean(folded[name]))),
-            text(float(np.nanmax(folded[name]))),
+            text(statistics.fmean(series[name].values())),
+            text(highest[name]),
             f"{times[int(np.nanargmax(folded[name]))]:g}",
         )
         for name in order[:_SHOWN]
@@ -115,5 +120,5 @@ def _plot(
     if span_s > 1:
         note += f" Each point is the highest of {span_s} s."
     top = order[0]
-    says = f"Highest: {top}, up to {text(float(np.nanmax(folded[top])))} {unit}."
+    says = f"Highest: {top}, up to {text(highest[top])} {unit}."
     return Plot(title, says, data, Table(f"{title}, {unit}", (word, "mean", "highest", "at second"), rows), note)

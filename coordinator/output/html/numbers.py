@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 NOTHING = "-"
-_LEVELS = 254
+_LEVELS = 253
+_SILENT = 254
 _NONE = 255
 
 
@@ -28,12 +29,20 @@ def plains(values: Iterable[float | None]) -> list[float | None]:
 
 
 def text(value: float | None, unit: str = "") -> str:
-    """The number with about four digits for a table."""
-    if value is None or not math.isfinite(value):
+    """The number with about four digits for a table; `inf` as in the text report."""
+    if value is None or math.isnan(value):
         return NOTHING
+    if math.isinf(value):
+        return "inf"
     if float(value).is_integer() or abs(value) >= 1000:
         return f"{value:,.0f}{unit}"
     return f"{value:.4g}{unit}"
+
+
+def bounded(value: float | None, *, least: bool, unit: str = "") -> str:
+    """The number for a table, marked when it is only a lower bound."""
+    shown = text(value, unit)
+    return f"≥ {shown}" if least and shown != NOTHING else shown
 
 
 def between(low: float | None, high: float | None) -> str:
@@ -41,13 +50,25 @@ def between(low: float | None, high: float | None) -> str:
     return NOTHING if low is None or high is None else f"{text(low)} to {text(high)}"
 
 
-def levels(values: NDArray[np.float64], low: float, high: float, *, log: bool = False) -> str:
-    """The values as one byte each, in rows, for the `heat` of page.js: 0 is `low`, 254 is `high`, 255 not known."""
+def levels(
+    values: NDArray[np.float64],
+    low: float,
+    high: float,
+    *,
+    log: bool = False,
+    silent: NDArray[np.bool_] | None = None,
+) -> str:
+    """The values as one byte each, in rows, for the `heat` of page.js.
+
+    0 is `low`, 253 is `high`, 254 one that is `silent`, and 255 one that is not known.
+    """
     with np.errstate(divide="ignore", invalid="ignore"):
         share = np.log(values / low) / math.log(high / low) if log else (values - low) / (high - low)
     share = np.where(np.isnan(values), 0.0, np.nan_to_num(share, neginf=0.0))
     level = np.round(np.clip(share, 0.0, 1.0) * _LEVELS).astype(np.uint8)
     level[np.isnan(values)] = _NONE
+    if silent is not None:
+        level[silent] = _SILENT
     return base64.b64encode(level.tobytes()).decode("ascii")
 
 

@@ -47,10 +47,11 @@
 
   function percentiles(data, width) {
     const place = (percent) => -Math.log10(1 - percent / 100);
+    const percent = (nines) => `${+(100 - 100 * 10 ** -nines).toPrecision(3 + Math.ceil(nines))}`;
     const names = data.series.map((one) => one.name);
-    const points = data.series.flatMap((one) => one.y.map((y, at) => ({ x: place(one.x[at]), y, percent: one.x[at], name: one.name })));
+    const points = data.series.flatMap((one) => one.y.map((y, at) => ({ x: one.x[at], y, percent: percent(one.x[at]), name: one.name })));
     const last = d3.max(points, (one) => one.x) ?? 1;
-    const marked = [0, 50, 90, 99, 99.9, 99.99, 99.999, 99.9999].filter((one) => place(one) <= last + 0.01);
+    const marked = [0, 50, 90, 99, 99.9, 99.99, 99.999, 99.9999, 99.99999, 99.999999].filter((one) => place(one) <= last + 0.01);
     return Plot.plot({
       ...common(data, width),
       x: { label: "percentile", labelArrow: "none", ticks: marked.map(place), tickFormat: (_, at) => `${marked[at]}`, grid: true },
@@ -64,9 +65,13 @@
   }
 
   function heat(data, width) {
-    const { rows, columns, low, high, log } = data;
-    const value = log ? (level) => low * (high / low) ** (level / 254) : (level) => low + ((high - low) * level) / 254;
-    const values = Float64Array.from(atob(data.levels), (char) => (char.charCodeAt(0) === 255 ? NaN : value(char.charCodeAt(0))));
+    const { rows, columns, span, low, high, log } = data;
+    const value = log ? (level) => low * (high / low) ** (level / 253) : (level) => low + ((high - low) * level) / 253;
+    const levels = Array.from(atob(data.levels), (char) => char.charCodeAt(0));
+    const values = Float64Array.from(levels, (level) => (level > 253 ? NaN : value(level)));
+    const silent = levels.includes(254) ? levels.map((level) => (level === 254 ? "#8a8a8a" : null)) : null;
+    // Columns are of the same length, but the last one may reach beyond the end.
+    const place = { width: columns, height: rows, x1: data.from, x2: data.from + columns * span, y1: 0, y2: rows, clip: true, imageRendering: "pixelated" };
     const middle = log ? Math.sqrt(low * high) : (low + high) / 2;
     const marks = [low, middle, high];
     const every = Math.max(1, Math.ceil(data.ticks.length / 24));
@@ -80,7 +85,8 @@
       y: { ...axis(data, "yLabel"), domain: data.down ? [rows, 0] : [0, rows], ticks: [...label.keys()], tickFormat: (at) => label.get(at) ?? "" },
       color: { type: log ? "log" : "linear", domain: [low, high], scheme: data.scheme, label: data.label, legend: true, tickFormat: rough, ticks: marks },
       marks: [
-        Plot.raster(values, { width: columns, height: rows, x1: data.from, x2: data.to, y1: 0, y2: rows, imageRendering: "pixelated" }),
+        Plot.raster(values, place),
+        ...(silent ? [Plot.raster(silent, place)] : []),
         Plot.frame({ stroke: "currentColor", strokeOpacity: 0.4 }),
       ],
     });
@@ -115,7 +121,7 @@
       [group]: { ...(across ? { label: null, axis: "left" } : axis(data, "groupLabel")), domain: data.groups },
       color: { ...colours(names), legend: true },
       marks: [
-        bar(known, { ...place, [value]: "value", fill: "name", [gap]: 1, tip: { format: { [value]: short } } }),
+        bar(known, { ...place, [value]: "value", fill: "name", [gap]: 1, tip: { format: { [value]: (size, at) => (known[at].least ? "≥ " : "") + short(size) } } }),
         rule(known.filter((one) => one.low != null), { ...place, [`${value}1`]: "low", [`${value}2`]: "high", stroke: "currentColor", strokeWidth: 1.8 }),
         Plot.text(data.bars.filter((one) => one.value == null), { ...place, [value]: () => 0, text: (one) => one.why ?? "-", rotate: across ? 0 : -90, textAnchor: "start", dx: across ? 4 : 0, dy: across ? 0 : -4 }),
         (across ? Plot.ruleX : Plot.ruleY)([0]),
@@ -126,10 +132,12 @@
   function dots(data, width) {
     const rows = data.rows.map((one) => one.name);
     const some = data.rows.filter((one) => one.low != null && one.high != null);
+    const open = data.rows.filter((one) => one.open); // nothing is known above
     const kinds = [...new Set(data.rows.map((one) => one.kind ?? ""))];
     const ends = data.rows.flatMap((one) => [one.value, one.low, one.high]).filter((one) => one != null);
     // Around a reference, differences of less than a few percent must not look large.
     const domain = data.reference == null ? undefined : [d3.min([...ends, data.reference * 0.95]), d3.max([...ends, data.reference * 1.05])];
+    const far = domain ? domain[1] : d3.max(ends);
     return Plot.plot({
       ...common(data, width),
       height: 64 + 22 * new Set(rows).size,
@@ -141,6 +149,8 @@
       marks: [
         ...(data.reference == null ? [] : [Plot.ruleX([data.reference], { strokeDasharray: "4 3" })]),
         Plot.ruleY(some, { y: "name", x1: "low", x2: "high", strokeWidth: 2.5, stroke: (one) => one.kind ?? "" }),
+        Plot.ruleY(open.filter((one) => one.low != null), { y: "name", x1: "low", x2: () => far, strokeWidth: 2.5, stroke: (one) => one.kind ?? "" }),
+        Plot.text(open, { y: "name", x: () => far, text: () => "→", textAnchor: "start", fontSize: 16 }),
         Plot.dot(data.rows, { y: "name", x: "value", r: 4.5, fill: (one) => one.kind ?? "", tip: { format: { x: short, fill: false } } }),
       ],
     });

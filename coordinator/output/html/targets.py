@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
+
 from coordinator.output.html.blocks import Block, Plot, Section, Table, Words
+from coordinator.output.html.distribution import response_times
 from coordinator.output.html.machines import machine_blocks
 from coordinator.output.html.numbers import plain, text
-from coordinator.output.html.over_time import Scene, over_time, response_times
-from coordinator.output.html.timeline import timeline_of
-from coordinator.output.html.worst import worst_sentences
+from coordinator.output.html.over_time import Scene, over_time
+from coordinator.output.html.timeline import Timeline, timeline_of
+from coordinator.output.html.times import Windows
+from coordinator.output.html.worst import Row, worst_sentences
 from coordinator.output.measured import Part
 from coordinator.record.kinds import KIND_SPEC
 from loadgen.model.units import NS_PER_S
-from loadgen.verdict.http_result import HttpResult, HttpRow
-from loadgen.verdict.result import RunResult, TargetResult
-
-Row = TargetResult | HttpRow
+from loadgen.verdict.http_result import HttpResult
+from loadgen.verdict.result import RunResult, TargetResult, Verdict
 
 _PARTS = {
     "service": "service: the server answers",
@@ -39,8 +41,8 @@ def target_sections(part: Part, result: RunResult | HttpResult) -> list[Section]
     rows: Sequence[Row] = result.targets
     word = "VM" if is_spec else "target"
     names = [target.name for target in part.record.header.targets] or [row.name for row in rows]
-    timeline = timeline_of(part.record.measured, len(names)) if names else None
-    order = _worst_first(names, rows)
+    timeline = timeline_of(part.record.measured, len(names), Windows.of(result)) if names else None
+    order = _worst_first(names, rows, timeline)
     has_score = bool(is_spec and isinstance(result, RunResult) and result.has_score)
     scene = (
         None
@@ -56,7 +58,8 @@ def target_sections(part: Part, result: RunResult | HttpResult) -> list[Section]
     )
     sections = []
     if rows and names:
-        said = worst_sentences(rows, names[order[0]], scene, word, invalid=not result.trust.valid)
+        invalid = result.verdict is Verdict.INVALID or not result.trust.valid
+        said = worst_sentences(rows, names[order[0]], scene, word, invalid=invalid)
         sections.append(Section(f"The worst {word}", [Words(one) for one in said]))
     if scene:
         sections.append(Section("Over time", list(over_time(scene))))
@@ -69,19 +72,34 @@ def target_sections(part: Part, result: RunResult | HttpResult) -> list[Section]
     return sections
 
 
-def badness(row: Row) -> tuple[float, ...]:
-    """How bad a target is: connections that do not conform, lost time, errors, slowness."""
+def _worst_first(names: Sequence[str], rows: Sequence[Row], timeline: Timeline | None) -> list[int]:
+    """The indexes of the targets, the worst first."""
+    by_name = {row.name: row for row in rows}
+    return sorted(range(len(names)), key=lambda at: _badness(by_name.get(names[at]), timeline, at), reverse=True)
+
+
+def _badness(row: Row | None, timeline: Timeline | None, at: int) -> tuple[float, ...]:
+    """How bad a target is: connections that do not conform, lost time, errors, errors at any time, slowness.
+
+    Without a row, as in a run that was cut before its first window, only the timeline knows.
+    """
+    failed, slow_ms = (0, 0.0) if timeline is None else _seen(timeline, at)
+    if row is None:
+        return (0.0, 0.0, 0.0, failed, slow_ms)
     conforming = row.conforming if isinstance(row, TargetResult) else None
     short = 0 if conforming is None or not isinstance(row, TargetResult) else row.requested - conforming
-    lost = row.time.failed + row.time.rest + row.time.unfinished if row.time else 0.0
+    lost = row.time.failed + row.time.rest if row.time else 0.0
+    if row.time and row.dead:  # of other targets, it only says how long their last operations were
+        lost += row.time.unfinished
     p99 = row.response_ms.p99
-    return (float(short), round(lost, 3), float(sum(row.errors.values())), p99.low if p99 else 0.0)
+    return (float(short), round(lost, 3), float(sum(row.errors.values())), failed, p99.low if p99 else 0.0)
 
 
-def _worst_first(names: Sequence[str], rows: Sequence[Row]) -> list[int]:
-    by_name = {row.name: row for row in rows}
-    known = {at: badness(by_name[name]) for at, name in enumerate(names) if name in by_name}
-    return sorted(range(len(names)), key=lambda at: known.get(at, (-1.0,)), reverse=True)
+def _seen(timeline: Timeline, at: int) -> tuple[int, float]:
+    """The failures of a target, those of measured windows if there are any windows, and its highest p99 in ms."""
+    failed = timeline.failed_in_windows[at] if timeline.measured.any() else timeline.failed[at].sum()
+    known = timeline.p99_ms[at][~np.isnan(timeline.p99_ms[at])]
+    return int(failed), float(known.max()) if len(known) else 0.0
 
 
 def time_blocks(rows: Sequence[Row], word: str) -> Iterator[Block]:

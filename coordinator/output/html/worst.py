@@ -17,6 +17,8 @@ from loadgen.verdict.result import TargetResult
 if TYPE_CHECKING:
     from loadgen.verdict.time_shares import TimeShares
 
+Row = TargetResult | HttpRow
+
 _EXCESS = 0.02
 """A part of the time that is larger than that of the median target by less is not told."""
 
@@ -33,12 +35,10 @@ _LOST = {
 }
 
 
-def worst_sentences(
-    rows: Sequence[TargetResult | HttpRow], name: str, scene: Scene | None, word: str, *, invalid: bool
-) -> list[str]:
+def worst_sentences(rows: Sequence[Row], name: str, scene: Scene | None, word: str, *, invalid: bool) -> list[str]:
     """Which target was the worst one, when, and why, as far as the record tells."""
     row = next((one for one in rows if one.name == name), rows[0])
-    said = [_which(row, rows, word)]
+    said = [_which(row, rows, scene, word)]
     if invalid:
         said.insert(0, "The checks of the run failed, so this says nothing about the servers. It is evidence.")
     if scene is not None:
@@ -47,27 +47,39 @@ def worst_sentences(
     return said
 
 
-def _which(row: TargetResult | HttpRow, rows: Sequence[TargetResult | HttpRow], word: str) -> str:
+def _which(row: Row, rows: Sequence[Row], scene: Scene | None, word: str) -> str:
     errors = sum(row.errors.values())
     p99 = row.response_ms.p99
     others = [one.response_ms.p99.low for one in rows if one is not row and one.response_ms.p99 is not None]
-    conforming = isinstance(row, TargetResult) and row.conforming is not None
-    fine = not errors and not (
-        isinstance(row, TargetResult) and row.conforming is not None and row.conforming < row.requested
-    )
+    is_spec = isinstance(row, TargetResult)
     parts = []
-    if conforming and isinstance(row, TargetResult):
-        parts.append(f"{row.conforming} of {row.requested} connections conform in the median iteration")
-    parts.append(f"{errors:,} failed operations" if errors != 1 else "1 failed operation")
+    if isinstance(row, TargetResult) and row.conforming is not None:
+        parts.append(f"{row.conforming} of {row.requested} connections conform")
+    parts.append(f"{errors:,} failed operation{'s' * (errors != 1)}")
     if p99 is not None:
         compared = f" (median of the other {word}s: {text(statistics.median(others))} ms)" if others else ""
         least = "at least " if p99.high is None or p99.high > p99.low else ""
         parts.append(f"the 99th percentile of its response time is {least}{text(p99.low)} ms{compared}")
-    which = (
-        f"No {word} failed; the slowest is {row.name}" if fine and len(rows) > 1 else f"{row.name} is the worst {word}"
-    )
-    which = f"{row.name} is the only {word}" if len(rows) == 1 else which
-    return f"{which}: {'; '.join(parts)}."
+    said = f"{_place(row, rows, scene, word)}: {'; '.join(parts)}{' (in the median iteration)' * is_spec}."
+    failed = 0 if scene is None else int(scene.timeline.failed_in_windows[list(scene.names).index(row.name)])
+    if is_spec and failed > errors:
+        said += f" In all measured windows, {failed:,} of its operations failed."
+    return said
+
+
+def _place(row: Row, rows: Sequence[Row], scene: Scene | None, word: str) -> str:
+    """How it stands among the others."""
+    if len(rows) == 1:
+        return f"{row.name} is the only {word}"
+    if all(map(_is_fine, rows)) and (scene is None or not scene.timeline.failed_in_windows.any()):
+        where = "in a measured window" if scene else "in the median iteration"
+        return f"No {word} failed{f' {where}' * isinstance(row, TargetResult)}; the slowest is {row.name}"
+    return f"{row.name} is the worst {word}"
+
+
+def _is_fine(row: Row) -> bool:
+    short = isinstance(row, TargetResult) and row.conforming is not None and row.conforming < row.requested
+    return not any(row.errors.values()) and not short and not row.dead
 
 
 def _when(name: str, scene: Scene) -> str:
@@ -76,12 +88,7 @@ def _when(name: str, scene: Scene) -> str:
     judged = line.measured if line.measured.any() else np.ones_like(line.measured)
     failed = np.where(judged, line.failed[at], 0).astype(np.float64)
     if failed.any():
-        first, last = _around(failed, failed.max() / 2)
-        number = int(failed[first : last + 1].sum())
-        return (
-            f"When: most of its failures were {_span(first, last, scene)}, {number:,} of {int(failed.sum()):,}"
-            f"{_overlap(first, last, scene)}."
-        )
+        return _when_failed(failed, scene)
     p99 = np.where(judged, line.p99_ms[at], np.nan)
     known = p99[~np.isnan(p99)]
     if not len(known):
@@ -96,6 +103,23 @@ def _when(name: str, scene: Scene) -> str:
     )
 
 
+def _when_failed(failed: NDArray[np.float64], scene: Scene) -> str:
+    """Where most failures are; if they are nowhere, where the most are."""
+    total = int(failed.sum())
+    first, last = _around(failed, failed.max() / 2)
+    number = int(failed[first : last + 1].sum())
+    if 2 * number > total:
+        return (
+            f"When: most of its failures were {_span(first, last, scene)}, {number:,} of {total:,}"
+            f"{_overlap(first, last, scene)}."
+        )
+    top = int(np.argmax(failed))
+    return (
+        f"When: its failures are spread over the run; the most at once were {_span(top, top, scene)}, "
+        f"{int(failed[top]):,} of {total:,}{_overlap(top, top, scene)}."
+    )
+
+
 def _around(values: NDArray[np.float64], least: float) -> tuple[int, int]:
     """The columns around the highest value in which all values are at least `least`."""
     first = last = int(np.argmax(values))
@@ -107,16 +131,13 @@ def _around(values: NDArray[np.float64], least: float) -> tuple[int, int]:
 
 
 def _span(first: int, last: int, scene: Scene) -> str:
-    line = scene.timeline
-    begin = line.first_s + first * line.span_s
-    end = line.first_s + (last + 1) * line.span_s
+    begin, end = scene.timeline.span_of(first, last)
     return f"at {begin} to {end} s of the run"
 
 
 def _overlap(first: int, last: int, scene: Scene) -> str:
     """Whether a load machine was disturbed then."""
-    line = scene.timeline
-    begin, end = line.first_s + first * line.span_s, line.first_s + (last + 1) * line.span_s
+    begin, end = scene.timeline.span_of(first, last)
     spans = () if scene.disturbance is None else scene.disturbance.spans
     met = [one for one in spans if one.first_s < end and one.last_s >= begin]
     if not met:
@@ -125,11 +146,14 @@ def _overlap(first: int, last: int, scene: Scene) -> str:
     return f"; load machine {one.machine} was disturbed at {one.first_s} to {one.last_s + 1} s ({one.cause.what})"
 
 
-def _why(row: TargetResult | HttpRow, rows: Sequence[TargetResult | HttpRow], word: str) -> Iterator[str]:
+def _why(row: Row, rows: Sequence[Row], word: str) -> Iterator[str]:
+    where = " in the median iteration" if isinstance(row, TargetResult) else ""
     if row.errors:
         most = sorted(row.errors.items(), key=lambda one: -one[1])[:4]
         yield (
-            "Why: its failures are " + ", ".join(f"{name.lower().replace('_', ' ')} ({n:,})" for name, n in most) + "."
+            f"Why: its failures{where} are "
+            + ", ".join(f"{name.lower().replace('_', ' ')} ({n:,})" for name, n in most)
+            + "."
         )
     if row.time is not None:
         yield from _lost(row.time, [one.time for one in rows if one is not row and one.time is not None], word)
