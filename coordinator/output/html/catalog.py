@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from coordinator.output.html.blocks import Block
+from coordinator.output.html.comparison import interleaved_blocks
 from coordinator.output.html.experiments import (
     find_blocks,
     headroom_blocks,
-    interleaved_blocks,
     paper_blocks,
     relative_blocks,
     repeats_blocks,

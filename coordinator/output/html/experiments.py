@@ -1,4 +1,4 @@
-"""Plots of experiments that consist of several runs: sweep, search, repeats, comparison, headroom, environments."""
+"""Plots of experiments that consist of several runs: sweep, search, repeats, headroom, environments, the paper."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from coordinator.output.html.blocks import Block, Plot, Table
-from coordinator.output.html.numbers import between, plain, text
+from coordinator.output.html.numbers import between, bounded, plain, text
 from coordinator.output.judged import Judged
-from coordinator.record.find_result import Find, Wanted
+from coordinator.output.terminal.find_report import answer_of
+from coordinator.record.find_result import Find, FindStep, Wanted
 from coordinator.record.headroom_result import HeadroomResult, Role
-from coordinator.record.interleaved_result import Interleaved
 from coordinator.record.sweep_result import Sweep
-from loadgen.verdict.compare_result import Comparison
+from loadgen.verdict.capacity import Found, Seen
 from loadgen.verdict.paper import PaperResult
 from loadgen.verdict.paper_figures import PARTS, Printed
 from loadgen.verdict.relative_result import RelativeResult
-from loadgen.verdict.repeats import Repeats
+from loadgen.verdict.repeats import Repeats, RepeatsRow
 from loadgen.verdict.result import RunResult, Verdict
 
 
@@ -30,7 +30,11 @@ def grouped(
     of: str,
     note: str = "",
 ) -> Plot:
-    """A plot of grouped bars.  Each of `bars` has `group`, `name` and `value`, and may have `low`, `high` and `why`."""
+    """A plot of grouped bars.
+
+    Each of `bars` has `group`, `name` and `value`, and may have `low`, `high`, `why` (there is no value) and `least`
+    (the value is only a lower bound).
+    """
     by = {(one["group"], one["name"]): one for one in bars}
 
     def cell(one: dict[str, Any] | None) -> str:
@@ -39,15 +43,19 @@ def grouped(
         if one["value"] is None:
             return str(one.get("why", "-"))
         spread = between(one.get("low"), one.get("high"))
-        return text(one["value"]) + ("" if spread == "-" else f" ({spread})")
+        return bounded(one["value"], least=one.get("least", False)) + ("" if spread == "-" else f" ({spread})")
 
     rows = tuple((group, *(cell(by.get((group, name))) for name in names)) for group in groups)
     known = [one for one in bars if one["value"] is not None]
+    bounds = any(one.get("least") for one in known)
     best = max(known, key=lambda one: one["value"], default=None)
     says = (
         "Nothing is known."
         if best is None
-        else (f"The highest is {best['name']} at {best['group']}: {text(best['value'])} {unit}.")
+        else (
+            f"The highest {'that is known ' * bounds}is {best['name']} at {best['group']}: "
+            f"{bounded(best['value'], least=best.get('least', False))} {unit}."
+        )
     )
     plain_bars = [
         {**one, **{name: plain(one[name]) for name in ("value", "low", "high") if one.get(name) is not None}}
@@ -61,6 +69,7 @@ def grouped(
         "valueLabel": unit,
         "groupLabel": of,
     }
+    note = f"{note} ≥: only a lower bound is known.".strip() if bounds else note
     return Plot(title, says, data, Table(f"{title}, {unit}", (of, *names), rows), note)
 
 
@@ -90,27 +99,35 @@ def sweep_blocks(judged: Judged[Any, Sweep]) -> Iterator[Block]:
 
 
 def _score(group: str, result: RunResult, of: int, name: str = "conform") -> dict[str, Any]:
-    if not result.has_score or result.conforming_connections is None:
-        return {"group": group, "name": name, "value": None, "why": result.verdict.value}
+    if not result.is_comparable or result.conforming_connections is None:
+        return {"group": group, "name": name, "value": None, "why": _why_none(result)}
     found = [one.conforming / of for one in result.iterations if one.complete and one.conforming is not None]
-    spread = {"low": min(found), "high": max(found)} if len(found) > 1 else {}
-    return {"group": group, "name": name, "value": result.conforming_connections / of, **spread}
+    return {"group": group, "name": name, "value": result.conforming_connections / of, **_spread(found)}
 
 
 def _rate(group: str, result: RunResult) -> dict[str, Any]:
-    if result.median < 0:
-        return {"group": group, "name": "operations/s", "value": None, "why": "nothing measured"}
+    if not result.is_comparable:
+        return {"group": group, "name": "operations/s", "value": None, "why": _why_none(result)}
     found = [one.ops_per_s for one in result.iterations if one.complete]
-    spread = {"low": min(found), "high": max(found)} if len(found) > 1 else {}
-    invalid = not result.has_score
-    value = None if invalid else result.iterations[result.median].ops_per_s
     return {
         "group": group,
         "name": "operations/s",
-        "value": value,
-        "why": result.verdict.value,
-        **({} if invalid else spread),
+        "value": result.iterations[result.median].ops_per_s,
+        **_spread(found),
     }
+
+
+def _spread(found: Sequence[float]) -> dict[str, float]:
+    return {"low": min(found), "high": max(found)} if len(found) > 1 else {}
+
+
+def _why_none(result: RunResult) -> str:
+    """Why a run has no bar."""
+    if result.verdict in (Verdict.INVALID, Verdict.DEGRADED):
+        return str(result.verdict.value)
+    if not result.has_score:
+        return "not valid"
+    return "nothing measured" if result.median < 0 or not result.targets else "not a whole iteration"
 
 
 _UNITS = {Wanted.CONNECTIONS: "connections per VM", Wanted.VMS: "VMs", Wanted.RATE: "requests/s asked"}
@@ -121,10 +138,11 @@ def find_blocks(judged: Judged[Any, Find]) -> Iterator[Block]:
     find = judged.result
     x_label = _UNITS[find.wanted]
     y_label = "answered requests/s" if find.wanted is Wanted.RATE else "conforming connections"
-    shown = [(at, step) for at, step in enumerate(find.steps, start=1) if step.reached is not None]
+    shown = [(at, step) for at, step in enumerate(find.steps, start=1) if _reached(step) is not None]
     asked = sorted({(step.value, step.asked) for _, step in shown})
     capacity = find.capacity
-    answer = [(float(capacity.low), float(capacity.high))] if capacity.value and capacity.high else []
+    is_interval = capacity.found in (Found.EXACT, Found.VARYING) and capacity.high > capacity.low
+    answer = [(float(capacity.low), float(capacity.high))] if is_interval else []
     kinds = list(dict.fromkeys(step.verdict.value for _, step in shown))
     data = {
         "form": "points",
@@ -144,7 +162,7 @@ def find_blocks(judged: Judged[Any, Find]) -> Iterator[Block]:
             f"{at}",
             f"{step.value:,}",
             text(step.asked),
-            text(step.reached),
+            text(_reached(step)),
             text(step.p99_ms),
             step.verdict.value + (", stopped early" if step.stopped_early else ""),
             step.record if step.started else "did not start",
@@ -153,103 +171,65 @@ def find_blocks(judged: Judged[Any, Find]) -> Iterator[Block]:
     )
     head = ("run", find.wanted.value, "asked", y_label, "p99, ms", "verdict", "record")
     without = len(find.steps) - len(shown)
-    note = "Dashed: what was asked for. Shaded: the interval of the answer."
-    note += f" {without} runs that say nothing about the servers are in the table only." if without else ""
-    says = (
-        f"The answer is {find.wanted.words(capacity.value)}, between {capacity.low:,} and {capacity.high:,}."
-        if answer
-        else "There is no interval."
-    )
-    yield Plot("All runs of the search", says, data, Table("The runs in their order", head, rows), note)
+    note = "Dashed: what was asked for." + (" Shaded: the interval of the answer." if answer else "")
+    note += f" Runs that say nothing about the servers are in the table only: {without}." if without else ""
+    yield Plot("All runs of the search", _answer(find), data, Table("The runs in their order", head, rows), note)
+
+
+def _reached(step: FindStep) -> float | None:
+    """What a run reached; None when it says nothing about the servers."""
+    return None if step.trial.seen is Seen.UNKNOWN else step.reached
+
+
+def _answer(find: Find) -> str:
+    """The answer in a sentence."""
+    capacity, answer = find.capacity, answer_of(find)
+    if not answer:
+        return "There is no answer."
+    if capacity.found in (Found.EXACT, Found.VARYING):
+        span = f", between {capacity.low:,} and {capacity.high:,}" if capacity.high > capacity.low else ""
+        return f"The answer is {answer}{span}."
+    return f"The answer is {answer}" + (f", and at most {capacity.high:,}." if capacity.high else ".")
 
 
 def repeats_blocks(judged: Judged[Any, Repeats]) -> Iterator[Block]:
     """Each number of each run, in their order, with the median and its interval."""
     for row in judged.result.rows:
-        sample = row.sample
-        points = [
-            {"x": at, "y": plain(value), "kind": row.name, "name": record}
-            for at, (value, record) in enumerate(zip(sample.values, row.records, strict=True), start=1)
-        ]
-        data = {
-            "form": "points",
-            "xLabel": "run",
-            "whole": True,
-            "yLabel": row.unit or row.name,
-            "kinds": [row.name],
-            "points": points,
-            "line": [[1, plain(sample.median)], [len(points), plain(sample.median)]],
-        }
-        interval = between(sample.low, sample.high)
-        note = f"Dashed: the median, {text(sample.median)}."
-        note += "" if interval == "-" else f" Its 95 % interval is {interval}."
-        rows = tuple((record, text(value)) for value, record in zip(sample.values, row.records, strict=True))
-        table = Table(f"{row.name}, {row.unit}", ("run", row.name), rows)
-        yield Plot(f"{row.name} of each run", f"The median is {text(sample.median)}.", data, table, note)
+        yield _repeated(row, _lower_bounds(judged.result, row.name))
 
 
-def compare_blocks(found: Comparison) -> Iterator[Block]:
-    """The ratios to the first group, with their intervals."""
-    rows = [row for row in found.rows if row.ratio is not None]
-    if not rows:
-        return
-    names = {side.name: side.record for side in found.sides}
-    data = {
-        "form": "dots",
-        "xLabel": f"times {found.sides[0].name}",
-        "reference": 1,
-        "rows": [
-            {
-                "name": f"{row.name}, {row.side}",
-                "value": plain(row.ratio),
-                "low": plain(row.ratio_low),
-                "high": plain(row.ratio_high),
-                "kind": row.difference.value,
-            }
-            for row in rows
-        ],
-    }
-    cells = tuple(
-        (
-            row.name,
-            row.side,
-            text(row.median),
-            text(row.ratio),
-            between(row.ratio_low, row.ratio_high),
-            row.difference.value,
-        )
-        for row in rows
+def _lower_bounds(repeats: Repeats, name: str) -> frozenset[str]:
+    """The records of the runs in which a number is only a lower bound."""
+    return frozenset(
+        run.record for run in repeats.runs for figure in run.figures if figure.name == name and figure.at_least
     )
-    head = ("number", "group", "median", f"times {found.sides[0].name}", "99 % interval", "difference")
-    note = "Each line is the 99 % interval; right of the dashed line is more than the first group. "
-    note += ", ".join(f"{name}: {record}" for name, record in names.items())
-    says = "; ".join(f"{row.name} of {row.side}: {row.difference.value}" for row in rows) + "."
-    yield Plot("Compared with the first group", says, data, Table("Ratios", head, cells), note)
 
 
-def interleaved_blocks(judged: Judged[Any, Interleaved]) -> Iterator[Block]:
-    """The comparison of the plans, and each run in its order."""
-    found = judged.result.comparison
-    yield from compare_blocks(found)
-    for name in dict.fromkeys(row.name for row in found.rows):
-        rows = [row for row in found.rows if row.name == name]
-        data = {
-            "form": "lines",
-            "x": list(range(1, max((len(row.values) for row in rows), default=0) + 1)),
-            "xLabel": "round",
-            "whole": True,
-            "yLabel": rows[0].unit,
-            "dots": True,
-            "series": [{"name": row.side, "y": [plain(value) for value in row.values]} for row in rows],
-        }
-        longest = max((len(row.values) for row in rows), default=0)
-        cells = tuple(
-            (f"{at + 1}", *(text(row.values[at]) if at < len(row.values) else "-" for row in rows))
-            for at in range(longest)
-        )
-        table = Table(f"{name}, {rows[0].unit}", ("run", *(row.side for row in rows)), cells)
-        says = ", ".join(f"{row.side}: median {text(row.median)}" for row in rows) + "."
-        yield Plot(f"{name} of each run that counts", says, data, table)
+def _repeated(row: RepeatsRow, least: frozenset[str]) -> Plot:
+    sample = row.sample
+    points = [
+        {"x": at, "y": plain(value), "kind": row.name, "name": f"{record}{', at least' * (record in least)}"}
+        for at, (value, record) in enumerate(zip(sample.values, row.records, strict=True), start=1)
+    ]
+    data = {
+        "form": "points",
+        "xLabel": "run",
+        "whole": True,
+        "yLabel": row.unit or row.name,
+        "kinds": [row.name],
+        "points": points,
+        "line": [[1, plain(sample.median)], [len(points), plain(sample.median)]],
+    }
+    interval, median = between(sample.low, sample.high), bounded(sample.median, least=row.at_least > 0)
+    note = f"Dashed: the median, {median}."
+    note += "" if interval == "-" else f" Its 95 % interval is {interval}."
+    note += f" {row.at_least} of {len(points)} values are only lower bounds." if row.at_least else ""
+    rows = tuple(
+        (record, bounded(value, least=record in least))
+        for value, record in zip(sample.values, row.records, strict=True)
+    )
+    table = Table(f"{row.name}, {row.unit}", ("run", row.name), rows)
+    return Plot(f"{row.name} of each run", f"The median is {median}.", data, table, note)
 
 
 _ROLES = {Role.RUN: "the run", Role.MORE: "one engine more", Role.ALONE: "against a null responder"}
@@ -316,7 +296,13 @@ def paper_blocks(judged: Judged[Any, PaperResult]) -> Iterator[Block]:
             if all(value is None for value in paper):
                 continue
             what, _, unit = one.what.rpartition(", ") if ", " in one.what else (one.what, "", "")
-            own = {"value": one.value, "low": one.low, "high": one.high, "why": Verdict.INVALID.value}
+            own = {
+                "value": one.value,
+                "low": one.low,
+                "high": one.high,
+                "least": one.at_least,
+                "why": Verdict.INVALID.value,
+            }
             found = bars.setdefault(unit, [])
             found.append({"group": what, "name": "here", **own})
             found += [

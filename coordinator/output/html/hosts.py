@@ -7,10 +7,11 @@ from typing import Any
 
 from coordinator.output.html.blocks import Block, Plot, Table
 from coordinator.output.html.experiments import grouped
-from coordinator.output.html.numbers import plain, text
+from coordinator.output.html.numbers import bounded, plain, text
 from coordinator.output.judged import Judged
 from loadgen.verdict.isolate_result import EDGES_MS, IsolateResult, Latency
 from loadgen.verdict.pack_result import PackResult
+from loadgen.verdict.span import Span
 
 _MIB = 1 << 20
 _SIZES = {
@@ -99,10 +100,7 @@ def _latencies(title: str, known: list[tuple[str, Latency]]) -> Iterator[Block]:
         rows.append(
             (
                 hog,
-                *(
-                    text(span.low if (span := getattr(latency, name)) else None)
-                    for name in ("p50", "p95", "p99", "max")
-                ),
+                *(_bound(getattr(latency, name)) for name in ("p50", "p95", "p99", "max")),
                 f"{latency.lost:,}",
             )
         )
@@ -111,3 +109,8 @@ def _latencies(title: str, known: list[tuple[str, Latency]]) -> Iterator[Block]:
         table = Table(f"{title}, ms", ("hog", "p50", "p95", "p99", "max", "lost"), tuple(rows))
         note = "Lower bounds where probes were lost."
         yield Plot(f"{title}: percentiles beside each hog", f"{len(known)} cases.", data, table, note)
+
+
+def _bound(span: Span | None) -> str:
+    """The lower end of an interval, marked when no upper end is known."""
+    return text(None) if span is None else bounded(span.low, least=span.high is None)

@@ -11,9 +11,9 @@ from coordinator.output.html.numbers import plain, text
 from coordinator.output.judged import Judged
 from coordinator.output.measured import parts_of
 from loadgen.measure.forwarding import Passage
-from loadgen.measure.throughput import ProbeResult
-from loadgen.model.probe import Kind
-from loadgen.model.units import NS_PER_MS, NS_PER_S, format_window
+from loadgen.measure.throughput import Latency, ProbeResult, Tick
+from loadgen.model.probe import Direction, Kind
+from loadgen.model.units import NS_PER_MS, NS_PER_S, NS_PER_US, format_window
 from loadgen.verdict.network_result import ForwardResult, ForwardRow, IperfResult
 
 _TESTS = 8
@@ -35,6 +35,7 @@ def iperf_blocks(judged: Judged[Any, IperfResult]) -> Iterator[Block]:
                 "value": rate.mbit_per_s,
                 "low": rate.min_mbit_per_s,
                 "high": rate.max_mbit_per_s,
+                "least": row.limited_here,
             }
             for row in rows
             for rate in row.rates
@@ -45,9 +46,9 @@ def iperf_blocks(judged: Judged[Any, IperfResult]) -> Iterator[Block]:
     if latencies:
         groups = [format_window(row.window_bytes) for row in latencies]
         bars = [
-            {"group": group, "name": name, "value": None if ns < 0 else ns / NS_PER_MS}
+            _time(group, name, row.latency, NS_PER_MS)
             for group, row in zip(groups, latencies, strict=True)
-            for name, ns in zip(_TIMES, (row.latency.p50_ns, row.latency.p90_ns, row.latency.p99_ns), strict=True)
+            for name in _TIMES
         ]
         yield grouped("Time of a transaction", list(dict.fromkeys(groups)), _TIMES, bars, unit="ms", of="window")
     yield from _over_time(judged)
@@ -67,11 +68,7 @@ def forward_blocks(judged: Judged[Any, ForwardResult]) -> Iterator[Block]:
     times = [row for row in result.latencies if row.latency.p50_ns >= 0]
     for link in dict.fromkeys(row.link for row in times):
         own_times = [row for row in times if row.link is link]
-        bars = [
-            {"group": row.mode.value, "name": name, "value": None if ns < 0 else ns / 1000}
-            for row in own_times
-            for name, ns in zip(_TIMES, (row.latency.p50_ns, row.latency.p90_ns, row.latency.p99_ns), strict=True)
-        ]
+        bars = [_time(row.mode.value, name, row.latency, NS_PER_US) for row in own_times for name in _TIMES]
         groups = [row.mode.value for row in own_times]
         yield grouped(f"Ping-pong, link {link.value}", groups, _TIMES, bars, unit="µs", of="way")
     yield from _over_time(judged)
@@ -87,11 +84,21 @@ def _ways(rows: Sequence[ForwardRow], title: str, of: str, group: Any) -> Iterat
             "value": row.mbit_per_s,
             "low": row.min_mbit_per_s,
             "high": row.max_mbit_per_s,
+            "least": row.limited_by_end,
         }
         for row in rows
     ]
     groups, names = (list(dict.fromkeys(bar[key] for bar in bars)) for key in ("group", "name"))
     yield grouped(title, groups, names, bars, unit="Mbit/s", of=of, note=_SPREAD)
+
+
+def _time(group: str, name: str, found: Latency, unit_ns: int) -> dict[str, Any]:
+    value_ns = getattr(found, f"{name}_ns")
+    value = None if value_ns < 0 else value_ns / unit_ns
+    return {"group": group, "name": name, "value": value, "least": f"{name}_ns" in found.lower_bounds}
+
+
+_WAYS = {Direction.SEND: "sent", Direction.RECEIVE: "received"}
 
 
 def _over_time(judged: Judged[Any, Any]) -> Iterator[Block]:
@@ -103,15 +110,14 @@ def _over_time(judged: Judged[Any, Any]) -> Iterator[Block]:
         ticks = [tick for tick in result.ticks if tick.end_ns > tick.start_ns and not tick.omitted]
         if result.test.kind is not Kind.STREAM or len(ticks) < 2:
             continue
-        way = f"{one.link.value} {one.mode.value}" if isinstance(one, Passage) else result.test.direction.value
+        path = f"{one.link.value} {one.mode.value} " if isinstance(one, Passage) else ""
         window = format_window(one.window_bytes if isinstance(one, Passage) else result.test.window_bytes)
-        rates = [
-            max(tick.sent_bytes, tick.received_bytes) * 8e-6 * NS_PER_S / (tick.end_ns - tick.start_ns)
-            for tick in ticks
-        ]
-        name = f"{number}: {way} {window}"
-        series.append((name, [tick.end_ns / NS_PER_S for tick in ticks], rates))
-        cells.append((name, text(min(rates)), text(sum(rates) / len(rates)), text(max(rates)), f"{len(rates)}"))
+        for way in _ways_of(result.test.direction):
+            rates = [_mbit_per_s([tick], way) for tick in ticks]
+            name = f"{number}: {path}{window} {_WAYS[way]}"
+            series.append((name, [tick.end_ns / NS_PER_S for tick in ticks], rates))
+            mean = text(_mbit_per_s(ticks, way))
+            cells.append((name, text(min(rates)), mean, text(max(rates)), f"{len(rates)}"))
     if not series:
         return
     shown = sorted(series, key=lambda one: min(one[2]) / max(max(one[2]), 1e-9))[:_TESTS]
@@ -124,7 +130,20 @@ def _over_time(judged: Judged[Any, Any]) -> Iterator[Block]:
             for name, ends, rates in shown
         ],
     }
-    note = "" if len(shown) == len(series) else f"The {len(shown)} tests whose rate varies most, of {len(series)}."
+    sent = any(name.endswith(_WAYS[Direction.SEND]) for name, _, _ in series)
+    note = "Sent: what the kernel took of this end, whether it has arrived or not." if sent else ""
+    if len(shown) < len(series):
+        note = f"{note} The {len(shown)} lines that vary most, of {len(series)}.".strip()
     head = ("test", "lowest", "mean", "highest", "intervals")
     table = Table("Rate in the intervals of each test, Mbit/s", head, tuple(cells))
-    yield Plot("Rate over time in each test", f"{len(series)} tests.", data, table, note)
+    yield Plot("Rate over time in each test", f"{len(series)} lines.", data, table, note)
+
+
+def _ways_of(direction: Direction) -> tuple[Direction, ...]:
+    return (Direction.RECEIVE, Direction.SEND) if direction is Direction.BIDIR else (direction,)
+
+
+def _mbit_per_s(ticks: Sequence[Tick], way: Direction) -> float:
+    """The rate in one direction over all of these intervals, whose lengths differ."""
+    size = sum(tick.sent_bytes if way is Direction.SEND else tick.received_bytes for tick in ticks)
+    return size * 8e-6 * NS_PER_S / sum(tick.end_ns - tick.start_ns for tick in ticks)

@@ -52,8 +52,13 @@ def _fixed(find: Find, plan: Any) -> str:
 
 def _word(find: Find) -> str:
     """The answer in a few words; "" where the verdict says it."""
+    return answer_of(find) if find.verdict is Verdict.CONFORMING else ""
+
+
+def answer_of(find: Find) -> str:
+    """The answer so far in a few words: `20 VMs`, `about 20 VMs`, `at least 20 VMs`; "" without one."""
     capacity = find.capacity
-    if not capacity.value or find.verdict is not Verdict.CONFORMING:
+    if not capacity.value:
         return ""
     about = {Found.EXACT: "", Found.VARYING: "about "}.get(capacity.found, "at least ")
     return f"{about}{find.wanted.words(capacity.value)}"
