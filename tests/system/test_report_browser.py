@@ -7,15 +7,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from coordinator.kinds.catalog import judges
 from coordinator.output.html.files import write_report
 from coordinator.output.judged import read_judged
+from loadgen.verdict.compare import Group, compare
+from tests.support import repeats
 from tests.support.browser import Browser, browsing, needs_browser
 from tests.support.cli import loadgen
 from tests.support.long_runs import write_long
 from tests.support.recorded import RECORDS
+from tests.support.timelines import timeline
 
 pytestmark = needs_browser
 
@@ -94,6 +98,29 @@ def test_runs_below_an_experiment_are_drawn_when_they_are_opened(page: Any, tmp_
     assert browser.run("return document.querySelectorAll('.drawn svg').length") > before
     assert undrawn(browser) == []
     assert_clean(browser)
+
+
+def test_what_is_silent_and_what_is_infinite_is_drawn(
+    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both are drawn by marks of their own: a second picture over the heat map, and an arrow."""
+    ok = np.full((300, 9), 20)
+    ok[7, 3:6] = 0
+    monkeypatch.setattr("coordinator.output.html.targets.timeline_of", lambda *_: timeline(ok.tolist()))
+    write_long(tmp_path / "run", vms=300, length_s=9, engines=1)
+    nothing, some = (
+        Group(name=name, runs=tuple(repeats.run(at, 100.0, failed=failed) for at in range(1, 7)))
+        for name, failed in (("A", 0.0), ("B", 1.0))
+    )
+    write_report(tmp_path / "page.html", [read_judged(tmp_path / "run", judges())], compare([nothing, some]))
+    browser.show_as()
+    browser.open_file(tmp_path / "page.html")
+    assert_clean(browser)
+    assert undrawn(browser) == []
+    pictures = "[...document.querySelectorAll('figure.plot')].map(one => one.querySelectorAll('image').length)"
+    assert browser.run(f"return {pictures}").count(3) == 2  # within the bound, and p99; one is the legend
+    texts = "[...document.querySelectorAll('.drawn text')].map(one => one.textContent)"
+    assert browser.run(f"return {texts}").count("→") == 1
 
 
 def test_text_of_a_record_does_not_run(page: Any, tmp_path: Path) -> None:

@@ -186,6 +186,17 @@ def test_the_distribution_of_http_runs_is_that_of_the_other_formats(tmp_path: Pa
         assert whole.failed.total + whole.cut.total
 
 
+def test_requests_that_hang_through_the_window_of_an_http_run_are_in_the_distribution(tmp_path: Path) -> None:
+    waiting = dataclasses.replace(cell(cut=3), response_cut=Histogram.of(np.full(3, 3 * NS_PER_S)))
+    given = [second(0, {(0, 0): cell(20)}), second(1, {(-1, 0): waiting, (0, 0): cell(20)})]
+    write_record(tmp_path / "run", https.header(), https.result(), given)
+    run = judged(tmp_path / "run")
+    line = timeline_of(given, 1, Windows.of(run.result))
+    assert line is not None
+    assert line.response.cut == times_of(run).cut
+    assert line.response.cut.total == 3
+
+
 def test_a_plot_of_percentiles_over_time_says_where_requests_that_hang_are() -> None:
     found = plots(over_time(scene(timeline([[20, 20], [20, 20]]))))
     for title in ("99th percentile of the response time, by VM", "99th percentile of the response time: VM by time"):
@@ -209,6 +220,9 @@ def test_no_vm_failed_is_said_of_all_vms_and_all_windows(tmp_path: Path) -> None
     errors = {"errors": {"TIMED_OUT": 2}}
     write_fine(tmp_path / "other", (1, errors))
     assert said(tmp_path / "other").startswith("vm2 is the worst VM: 20 of 20 connections conform; 2 failed operations")
+    before = dataclasses.replace(results.TIME, failed=0.05)  # of operations that were due before the window
+    write_fine(tmp_path / "both", (0, {"time": before}), (1, errors))
+    assert said(tmp_path / "both").startswith("vm1 is the worst VM: ")
     write_record(tmp_path / "earlier", long_header(12), results.run_result(12), snapshots(12, 30, 2))
     text = said(tmp_path / "earlier")  # in the median iteration, all is well
     assert text.startswith(f"vm{BAD + 1} is the worst VM: 20 of 20 connections conform; 0 failed operations")
