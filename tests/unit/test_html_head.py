@@ -16,6 +16,7 @@ from coordinator.output.html.blocks import Folded, Words
 from coordinator.output.html.head import head_of
 from coordinator.output.html.report import report_text
 from coordinator.output.judged import RUNNING, Judged, read_judged
+from coordinator.output.marks import marks_of
 from coordinator.output.stated import stated
 from loadgen.model.stages import parse_stages
 from loadgen.verdict.result import Verdict
@@ -70,6 +71,13 @@ def test_the_words_across_the_page_are_those_of_all_runs_the_gravest_first(tmp_p
     assert marks(good, cut, bad) == ["INVALID · CUT"]
     assert marks(stopped) == ["INTERRUPTED"]
     assert marks(stopped, cut) == ["INTERRUPTED · CUT"]
+
+
+def test_the_run_whose_headroom_is_checked_has_its_own_word(tmp_path: Path) -> None:
+    run = recorded("http-headroom interrupted", tmp_path / "run")
+    first = dataclasses.replace(run.result.steps[0], verdict=Verdict.DEGRADED)
+    result = dataclasses.replace(run.result, steps=(first, *run.result.steps[1:]))
+    assert marks_of([dataclasses.replace(run, result=result)]) == ("DEGRADED", "INTERRUPTED")
 
 
 def test_a_run_on_emulated_vms_below_an_experiment_marks_the_page(tmp_path: Path) -> None:
