@@ -25,8 +25,9 @@ from coordinator.output.html.repeat import environment_blocks, repeat_blocks
 from coordinator.output.html.targets import target_sections
 from coordinator.output.judged import Judged
 from coordinator.output.marks import gravest_first
-from coordinator.output.measured import Unread, parts_of, readable_parts
+from coordinator.output.measured import Part, Unread, parts_of, readable_parts
 from coordinator.output.scripts import script
+from coordinator.record.find_result import Find
 from coordinator.record.kinds import KIND_HTTP, KIND_SPEC
 from loadgen.model.errors import LoadgenError
 from loadgen.verdict.compare_result import Comparison
@@ -102,7 +103,7 @@ def _runs(judged: Judged[Any, Any]) -> Iterator[Block]:
         for part in readable_parts(judged)
         if part.name and (isinstance(part, Unread) or part.record.header.kind in _ON_TARGETS)
     ]
-    for part in parts[:_RUNS]:
+    for part in chosen_runs(judged.result, parts):
         if isinstance(part, Unread):
             yield Words(f"{part.name}: {part.why}", "warn")
             continue
@@ -118,6 +119,16 @@ def _runs(judged: Judged[Any, Any]) -> Iterator[Block]:
         yield Folded(f"{part.name}: {result.verdict.value}", inner)
     if len(parts) > _RUNS:
         yield Words(f"{len(parts) - _RUNS} more runs: loadgen report {judged.path}/NAME -o report.html shows one.")
+
+
+def chosen_runs(result: Any, parts: Sequence[Part | Unread]) -> Sequence[Part | Unread]:
+    """The runs for which there is room: the first ones, or those of a search that lie nearest to its answer."""
+    if not isinstance(result, Find):
+        return parts[:_RUNS]
+    value_of = {step.record: step.value for step in result.steps}
+    by_distance = sorted(parts, key=lambda part: abs(value_of.get(part.name, 0) - result.capacity.value))
+    nearest = {part.name for part in by_distance[:_RUNS]}
+    return [part for part in parts if part.name in nearest]
 
 
 def _compared(comparison: Comparison | None) -> Sequence[Block]:
