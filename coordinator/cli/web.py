@@ -29,7 +29,13 @@ if TYPE_CHECKING:
     help="Address of the pages; :PORT means the loopback address, and port 0 any free port. On other addresses, the "
     "pages need the token in the URL that is printed.",
 )
-def web(directory: Path, listen: Address) -> int:
+@option(
+    "--token",
+    is_flag=True,
+    help="Ask for a token on the loopback address, too. Without it, everybody who is logged in to this machine can "
+    "read the records there, whatever the permissions of their files are.",
+)
+def web(directory: Path, listen: Address, token: bool) -> int:
     """Browse recorded runs in a web browser, until Ctrl-C: list, filter, open and compare them.
 
     Shows all records below DIRECTORY (by default, runs), and only reads them.
@@ -39,11 +45,11 @@ def web(directory: Path, listen: Address) -> int:
     if not is_directory(directory):
         raise PlanError(f"there is no directory {directory}", hint="name a directory that has records below it")
     end_in_order()
-    uvloop.run(_serve(directory, listen))
+    uvloop.run(_serve(directory, listen, token))
     return 0
 
 
-async def _serve(directory: Path, address: Address) -> None:
+async def _serve(directory: Path, address: Address, token: bool) -> None:
     import asyncio
 
     from coordinator.kinds.catalog import judges
@@ -57,7 +63,7 @@ async def _serve(directory: Path, address: Address) -> None:
     async with until_signalled() as signalled:
         await asyncio.sleep(0)  # a signal before this, while modules were imported, ends the command here
         listening = listen(address)
-        guard = Guard.of(listening, with_token=True)
+        guard = Guard.of(listening, with_token=True, on_loopback=token)
         with listening.socket:
             async with Site(records_app(directory, judges(), guard), listening):
                 text = f"records below {directory}: {guard.url(listening)}  (Ctrl-C ends the pages)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -9,6 +10,7 @@ from typing import Any, Generic, TypeVar
 import msgpack
 
 from coordinator.record.header import RecordError
+from coordinator.record.regular import open_regular
 from coordinator.record.writer import DISTURBANCE, INTERVALS, VM_COUNTERS
 from loadgen.measure.disturbance import MachineSecond, seconds_of
 from loadgen.measure.snapshot import Snapshot
@@ -37,13 +39,13 @@ class Frames(Generic[T]):
     def __iter__(self) -> Iterator[T]:
         self.torn_bytes = 0
         try:
-            file = self._path.open("rb")
+            file = open_regular(self._path)
         except FileNotFoundError:
             return  # killed before the first interval
         except OSError as error:
             raise RecordError(f"{self._path} cannot be read: {error.strerror}") from error
         with file:
-            size = self._path.stat().st_size
+            size = os.fstat(file.fileno()).st_size
             unpacker = msgpack.Unpacker(file, max_buffer_size=_MAX_FRAME_BYTES)
             good = 0
             while good < size:

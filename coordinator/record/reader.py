@@ -14,6 +14,7 @@ from coordinator.record.catalog import KINDS
 from coordinator.record.document import header_of, result_of
 from coordinator.record.frames import Frames, seconds, vm_seconds
 from coordinator.record.header import SCHEMA_VERSION, UNFINISHED, Header, RecordError
+from coordinator.record.regular import open_regular
 from coordinator.record.writer import INTERVALS, RUN
 from loadgen.host.paths import is_directory
 from loadgen.measure.together import snapshots_of
@@ -69,8 +70,9 @@ def load(path: Path, *kinds: str) -> Record:
 
     Raises RecordError, in one line, when this version cannot read it, or when it is of another kind.
     """
-    file = path / RUN if is_directory(path) else path
-    document = _read(file)
+    inside = is_directory(path)
+    file = path / RUN if inside else path
+    document = _read(file, inside)
     version, kind = document.get("schema_version"), document.get("kind")
     if not isinstance(version, int) or not isinstance(kind, str) or kind not in KINDS:
         raise RecordError(f"{file} is not a record of loadgen")
@@ -125,9 +127,11 @@ def _damage(file: Path, document: Mapping[str, Any]) -> Iterator[None]:
         raise RecordError(f"{file} is damaged: {why}") from error
 
 
-def _read(file: Path) -> dict[str, Any]:
+def _read(file: Path, inside: bool) -> dict[str, Any]:
+    """The document in a file.  What the user names himself may be a pipe; what is `inside` a directory may not."""
     try:
-        document = json.loads(file.read_text(encoding="utf-8"))
+        with open_regular(file) if inside else file.open("rb") as stream:
+            document = json.loads(stream.read().decode())
     except FileNotFoundError:
         raise RecordError(f"there is no record: {file} does not exist") from None
     except OSError as error:

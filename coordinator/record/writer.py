@@ -22,6 +22,7 @@ import fcntl
 import io
 import json
 import os
+import time
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -45,6 +46,7 @@ CONNECTIONS = "connections.npz"
 AGENTS_LOG = "agents.log"
 
 _OURS_ONLY = 0o700  # a record can be copied to others, but it is not shown to them by default
+_LOOKED_AT_S = 0.1
 _MAX_LOG_BYTES = 4 << 20
 """The limit for all agents together, so that a machine that logs without end cannot fill the disk."""
 
@@ -95,11 +97,11 @@ class RecordWriter:
         self._made = False
         try:
             if again:
-                self._lock = _lock(directory)
+                self._lock = _lock_to_write(directory)
                 _replace(directory / RUN, _dump(document))
             else:
                 self._made = _make(directory)
-                self._lock = _lock(directory)
+                self._lock = _lock_to_write(directory)
                 self._begin(_dump(document))
         except BlockingIOError:
             raise RecordError(
@@ -217,7 +219,19 @@ class RecordWriter:
             self._problems.append(f"the record is incomplete: {name}: {_say(error)}")
 
 
-def _lock(directory: Path, kind: int = fcntl.LOCK_EX) -> int:
+def _lock_to_write(directory: Path) -> int:
+    """Lock the record, and try again for a moment: who only looks at it holds the lock, too, and not for long."""
+    deadline_s = time.monotonic() + _LOOKED_AT_S
+    while True:
+        try:
+            return _lock(directory, fcntl.LOCK_EX)
+        except BlockingIOError:
+            if time.monotonic() > deadline_s:
+                raise
+            time.sleep(_LOOKED_AT_S / 20)
+
+
+def _lock(directory: Path, kind: int) -> int:
     """Lock the record against other writers until the returned descriptor is closed.
 
     The kernel releases the lock of a process that was killed.  Raises BlockingIOError when another process holds it.

@@ -3,88 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
-import json
 import shutil
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-import uvloop
 from prometheus_client.parser import text_string_to_metric_families
 
 from coordinator.output.web import site
-from coordinator.output.web.board import Board
-from coordinator.output.web.guard import POLICY, Guard
-from coordinator.output.web.listening import Address, Listening, listen
-from coordinator.output.web.live import metrics_app, page_app
-from coordinator.output.web.site import Site
+from coordinator.output.web.guard import POLICY
 from tests.support import https
 from tests.support.judged import judged
 from tests.support.recorded import write_record
-from tests.support.views import run_view
+from tests.support.served import Events, run, second, serving, until
 
 TOKEN = "t" * 32
-LONGEST_S = 30.0
-
-
-@dataclass
-class Served:
-    """A page that is served, and its board."""
-
-    board: Board
-    listening: Listening
-    said: list[str] = field(default_factory=list)
-
-    async def get(self, path: str = "/", *, method: str = "GET", **headers: str) -> Reply:
-        reader, writer = await asyncio.open_connection(self.listening.host, self.listening.port)
-        head = {"Host": f"127.0.0.1:{self.listening.port}", "Connection": "close", **headers}
-        lines = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in head.items())
-        writer.write(f"{method} {path} HTTP/1.1\r\n{lines}\r\n".encode())
-        raw = await reader.read()
-        writer.close()
-        top, _, body = raw.partition(b"\r\n\r\n")
-        status, *rest = top.decode().split("\r\n")
-        found = {name.lower(): value for name, value in (line.split(": ", 1) for line in rest)}
-        return Reply(int(status.split()[1]), found, body.decode())
-
-
-@dataclass
-class Reply:
-    status: int
-    headers: dict[str, str]
-    body: str
-
-
-@asynccontextmanager
-async def serving(*, token: str = "", metrics: bool = False) -> AsyncIterator[Served]:
-    listening = listen(Address("--web", "127.0.0.1", 0))
-    served = Served(Board(lambda text: served.said.append(text)), listening)
-    served.board.begin("spec")
-    guard = dataclasses.replace(Guard.of(listening, with_token=True), token=token)
-    with listening.socket:
-        async with Site((metrics_app if metrics else page_app)(served.board, guard), listening):
-            yield served
-
-
-def run(test: Callable[[], Awaitable[None]]) -> None:
-    async def bounded() -> None:
-        async with asyncio.timeout(LONGEST_S):
-            await test()
-
-    uvloop.run(bounded())  # the loop of commands
-
-
-async def until(true: Callable[[], bool]) -> None:
-    while not true():  # noqa: ASYNC110 - nothing tells when this becomes true
-        await asyncio.sleep(0.01)
-
-
-def second(number: int, vms: int = 2) -> object:
-    return dataclasses.replace(run_view(vms), interval=number, elapsed_s=float(number))
 
 
 def test_the_page_and_its_parts_are_served_with_a_strict_policy() -> None:
@@ -147,41 +80,13 @@ def test_a_token_is_asked_for_and_becomes_a_cookie() -> None:
             assert (sent_on.status, sent_on.headers["location"]) == (303, "/report?a=b")
             cookie = sent_on.headers["set-cookie"]
             assert "HttpOnly" in cookie
-            assert "SameSite=Strict" in cookie
+            assert "SameSite=Lax" in cookie  # a link in a chat opens the page
             name = f"loadgen_{served.listening.port}"
             assert (await served.get("/", Cookie=f"{name}={TOKEN}")).status == 200
             assert (await served.get("/", Cookie=f"{name}={TOKEN[:-1]}")).status == 401
             assert (await served.get("/", Cookie=f"loadgen_1={TOKEN}")).status == 401
 
     run(test)
-
-
-class Events:
-    """An open stream of events."""
-
-    def __init__(self, served: Served) -> None:
-        self._served = served
-
-    async def __aenter__(self) -> Events:
-        where = self._served.listening
-        self._reader, self._writer = await asyncio.open_connection(where.host, where.port, limit=1 << 24)
-        self._writer.write(f"GET /events HTTP/1.1\r\nHost: 127.0.0.1:{where.port}\r\n\r\n".encode())
-        await self._reader.readuntil(b"\r\n\r\n")
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._writer.close()
-
-    async def next(self) -> tuple[str, dict[str, object]]:
-        """The next event, without the frames of the chunked transfer."""
-        event = await self._line_with(b"event: ")
-        return event, json.loads(await self._line_with(b"data: "))
-
-    async def _line_with(self, word: bytes) -> str:
-        while True:
-            line = await self._reader.readuntil(b"\n")
-            if line.startswith(word):
-                return line.removeprefix(word).strip().decode()
 
 
 def test_each_reader_is_told_of_each_change() -> None:
@@ -346,7 +251,7 @@ def test_a_bug_in_a_page_is_one_line_in_it_and_none_on_the_terminal(
     async def test() -> None:
         async with serving() as served:
             served.board.over(judged(https.header(), https.result()))
-            monkeypatch.setattr("coordinator.output.web.live.write", lambda *_: 1 / 0)
+            monkeypatch.setattr("coordinator.output.web.live.report_in_words", lambda *_: 1 / 0)
             reply = await served.get("/text")
             assert reply.status == 500
             assert "ZeroDivisionError" in reply.body

@@ -27,6 +27,7 @@ class Received:
     url: str
     requests: list[ExportMetricsServiceRequest] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
+    authorizations: list[str] = field(default_factory=list)
     came: threading.Event = field(default_factory=threading.Event)
 
     def points(self) -> list[Point]:
@@ -50,8 +51,8 @@ def points_of(request: ExportMetricsServiceRequest) -> Iterator[Point]:
 
 
 @contextmanager
-def receiver(status: int = 200) -> Iterator[Received]:
-    """A receiver on loopback that answers with `status`."""
+def receiver(status: int = 200, headers: dict[str, str] | None = None) -> Iterator[Received]:
+    """A receiver on loopback that answers with `status` and `headers`."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -60,10 +61,13 @@ def receiver(status: int = 200) -> Iterator[Received]:
                 body = gzip.decompress(body)
             assert self.headers["content-type"] == "application/x-protobuf"
             received.paths.append(self.path)
+            received.authorizations += self.headers.get_all("authorization", [])
             received.requests.append(ExportMetricsServiceRequest.FromString(body))
             answer = ExportMetricsServiceResponse().SerializeToString()
             self.send_response(status)
             self.send_header("Content-Length", str(len(answer)))
+            for name, value in (headers or {}).items():
+                self.send_header(name, value)
             self.end_headers()
             self.wfile.write(answer)
             received.came.set()

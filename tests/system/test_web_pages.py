@@ -6,11 +6,15 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from coordinator.output.web import board as boards
+from coordinator.output.web import live
+from coordinator.output.web.board import Board
 from tests.support import https
 from tests.support.browser import Browser, browsing, needs_browser
 from tests.support.judged import judged
@@ -118,6 +122,92 @@ def test_a_page_after_the_end_of_loadgen_says_so(browser: Browser) -> None:
     until(browser, "document.getElementById('link').textContent === 'No connection to loadgen.'")
     browser.open("about:blank")
     browser.errors()  # of the connection that is gone
+
+
+def words(browser: Browser, identity: str) -> str:
+    found = browser.run(f"return document.getElementById('{identity}').textContent")
+    assert isinstance(found, str)
+    return found
+
+
+def test_a_page_says_when_nothing_comes_any_more(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "_ALIVE_S", 1.0)
+    with live_page() as (pages, board):
+        play(pages, board, run_view(2), seconds=3)
+        browser.open(pages.url)
+        until(browser, "document.getElementById('link').textContent === 'Live'")
+        time.sleep(6)  # nothing changes, but loadgen is there
+        assert words(browser, "link") == "Live"
+        monkeypatch.setattr(live, "_ALIVE_S", _LONGEST_S)  # as if the command were stopped
+        until(browser, "document.getElementById('link').textContent.startsWith('No news for 5 s')")
+        pages.do(lambda: board.say("going on"))
+        until(browser, "document.getElementById('link').textContent === 'Live'")
+        browser.open("about:blank")
+
+
+def test_numbers_of_the_run_before_do_not_stand_under_the_next_one(browser: Browser) -> None:
+    with live_page() as (pages, board):
+        play(pages, board, run_view(2), seconds=3)
+        browser.open(pages.url)
+        until(browser, "document.querySelectorAll('#tables tbody tr').length >= 2")
+        pages.do(lambda: board.ended("vms-2", judged(https.header(), https.result())))
+        until(browser, "document.getElementById('link').textContent === 'Live. No run is being played.'")
+        assert "40 of 40" not in text(browser)
+        assert "vms-2" in text(browser)
+        good(browser)
+        pages.do(lambda: board.begin("spec"))
+        until(browser, "document.getElementById('phase').textContent === 'No numbers yet.'")
+        assert browser.run("return document.querySelectorAll('#tables tr, #plots figure, #headlines div').length") == 0
+        assert words(browser, "link") == "Live"
+        good(browser)
+        pages.do(lambda: board.update(dataclasses.replace(run_view(2), interval=0)))
+        until(browser, "document.querySelectorAll('#tables tbody tr').length >= 2")
+        pages.do(lambda: board.update(dataclasses.replace(run_view(2), interval=0, notices=("machine b is lost",))))
+        until(browser, "document.getElementById('notices').textContent === '! machine b is lost'")
+        browser.open("about:blank")
+
+
+def say_lines(board: Board, first: int, number: int) -> None:
+    for line in range(first, first + number):
+        board.say(f"line {line}")
+
+
+def test_messages_on_a_page_are_as_many_as_loadgen_keeps(browser: Browser) -> None:
+    with live_page() as (pages, board):
+        browser.open(pages.url)
+        until(browser, "document.getElementById('link').textContent === 'Live'")
+        for first in range(0, 210, 10):
+            pages.do(partial(say_lines, board, first, 10))
+            until(browser, f"document.getElementById('said').textContent.includes('line {first + 9}')")
+        assert browser.run("return document.querySelectorAll('#said li').length") == 200
+        browser.open("about:blank")
+
+
+def test_a_result_stays_on_the_page_when_loadgen_has_ended(browser: Browser) -> None:
+    with live_page() as (pages, board):
+        play(pages, board, run_view(2), seconds=3)
+        pages.do(lambda: board.over(judged(https.header(), https.result())))
+        browser.open(pages.url)
+        until(browser, "!document.getElementById('over').hidden")
+        assert words(browser, "link") == "The run is over. This page stays until loadgen is ended with Ctrl-C."
+    gone = "No connection to loadgen, which has probably ended. This page shows its result."
+    until(browser, f"document.getElementById('link').textContent === '{gone}'")
+    assert https.result().verdict.value in text(browser)
+    browser.open("about:blank")
+    browser.errors()
+
+
+def test_a_page_too_many_waits_for_its_turn(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(boards, "_MAX_READERS", 0)
+    with live_page() as (pages, board):
+        play(pages, board, run_view(2), seconds=3)
+        browser.open(pages.url)
+        until(browser, "document.getElementById('link').textContent.startsWith('Too many pages')")
+        monkeypatch.setattr(boards, "_MAX_READERS", 1)
+        until(browser, "document.getElementById('link').textContent === 'Live'")
+        assert "vm2" in text(browser)
+        good(browser)
+        browser.open("about:blank")
 
 
 def test_many_vms_are_filtered_in_the_page(browser: Browser) -> None:

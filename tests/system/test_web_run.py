@@ -17,7 +17,9 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.support import https
 from tests.support.cli import loadgen, start
+from tests.support.recorded import CUT, write_record
 
 _LONGEST_S = 60.0
 
@@ -141,6 +143,7 @@ def test_a_port_that_is_taken_is_one_line_before_anything_happens(tmp_path: Path
     assert not (tmp_path / "runs").exists()
 
 
+<<<<<<< HEAD
 def test_the_page_has_the_verdict_also_when_nobody_takes_the_result(tmp_path: Path) -> None:
     with played(tmp_path, "--web", "127.0.0.1:0", "--html", "report.html") as (process, lines):
         assert process.stdout is not None
@@ -151,3 +154,32 @@ def test_the_page_has_the_verdict_also_when_nobody_takes_the_result(tmp_path: Pa
         assert (tmp_path / "report.html").exists()
         process.send_signal(signal.SIGINT)
         assert process.wait(_LONGEST_S) == 128 + signal.SIGPIPE
+=======
+def test_pages_and_metrics_at_one_port_are_refused_in_one_line(tmp_path: Path) -> None:
+    done = loadgen("http", "http://127.0.0.1:1/", "--web", ":8089", "--metrics", ":8089", cache=tmp_path, cwd=tmp_path)
+    assert done.code == 2
+    assert "--web and --metrics cannot both listen at port 8089" in done.err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_ctrl_c_ends_the_pages_of_records_while_one_is_read(tmp_path: Path) -> None:
+    write_record(tmp_path / "run", https.header(), CUT, https.snapshots())
+    intervals = tmp_path / "run" / "intervals.msgpack"
+    intervals.write_bytes(intervals.read_bytes() * 200_000)  # to read it takes minutes
+    process = start("web", str(tmp_path), "--listen", "127.0.0.1:0", cache=tmp_path, cwd=tmp_path)
+    try:
+        assert process.stderr is not None
+        found = re.search(r"http://127\.0\.0\.1:(\d+)/", process.stderr.readline())
+        assert found
+        with socket.create_connection(("127.0.0.1", int(found[1]))) as asking:
+            asking.sendall(b"GET /record?run=run HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            asking.settimeout(1.0)
+            with pytest.raises(TimeoutError):  # the record takes longer
+                asking.recv(1)
+            process.send_signal(signal.SIGINT)
+            assert process.wait(_LONGEST_S) == 0
+    finally:
+        process.kill()
+        process.communicate()
+        intervals.unlink()
+>>>>>>> fweb

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 import sys
 from collections.abc import Iterator
@@ -99,6 +100,70 @@ def test_a_dead_receiver_is_told_of_once_and_nothing_is_raised() -> None:
     sender.close(LONG_S)
     assert len(said) == 1
     assert "the run goes on" in said[0]
+
+
+def failure(status: int = 200, headers: dict[str, str] | None = None) -> str:
+    """What is said of a receiver that answers so."""
+    said: list[str] = []
+    with receiver(status, headers) as received:
+        sender = sent_to(received.url, said)
+        sender.start()
+        sender.update(run_view(1))
+        sender.close(LONG_S)
+    (text,) = said
+    return text
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308, 304])
+def test_a_redirect_is_no_success(status: int) -> None:
+    text = failure(status, {"Location": "http://user:hidden@there.example/v1/metrics"})
+    assert f"it redirects to http://user:***@there.example/v1/metrics (status {status})" in text
+
+
+def test_the_first_reason_is_told_and_not_that_trying_again_did_not_help() -> None:
+    assert failure(503).endswith("and the run goes on: it answers 503 Service Unavailable")
+
+
+def test_a_warning_of_an_export_that_succeeded_is_not_the_reason_of_a_later_failure() -> None:
+    taken = iter([True, False])
+
+    def export(_: object) -> bool:
+        ok = next(taken)
+        if ok:
+            logging.getLogger("opentelemetry.sdk").warning("an attribute is too long")
+        return ok
+
+    said: list[str] = []
+    sender = Sender(export, "http://there", said.append)
+    logging.getLogger("opentelemetry").addHandler(sender._logged)
+    for _ in range(2):
+        sender._send(run_view(1), 0)
+    assert said == ["the receiver of metrics at http://there does not take them, and the run goes on"]
+
+
+def test_a_password_in_the_url_is_used_and_never_shown() -> None:
+    said: list[str] = []
+    with receiver(500) as received:
+        sender = sent_to(received.url.replace("//", "//me:hidden@"), said)
+        sender.start()
+        sender.update(run_view(1))
+        sender.close(LONG_S)
+    assert received.authorizations == ["Basic bWU6aGlkZGVu"]
+    assert said[0].startswith("the receiver of metrics at http://me:***@127.0.0.1:")
+    with pytest.raises(PlanError) as caught:
+        parse_endpoint("http://me:hidden@there/?a=b")
+    assert "hidden" not in caught.value.message
+
+
+def test_a_name_that_is_not_utf8_costs_no_message() -> None:
+    view = run_view(1)
+    rows = tuple(dataclasses.replace(row, name="caf\udce9") for row in view.targets)
+    with receiver() as received:
+        sender = sent_to(received.url, [])
+        sender.start()
+        sender.update(dataclasses.replace(view, targets=rows))
+        sender.close(LONG_S)
+    assert ("target", "caf?") in {label for _, _, labels, _ in received.points() for label in labels}
 
 
 def test_an_error_in_the_export_is_told_and_not_raised() -> None:

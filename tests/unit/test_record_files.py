@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -294,3 +295,22 @@ def test_a_damaged_document_raises_only_record_errors(
         record = reader.load(file)
         assert record.document == document
         record.result()
+
+
+def test_a_pipe_in_a_record_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / INTERVALS)
+    with pytest.raises(RecordError, match=rf"{INTERVALS} is not a regular file$"):
+        list(Frames(tmp_path / INTERVALS, snapshots_of))
+    os.mkfifo(tmp_path / RUN)
+    with pytest.raises(RecordError, match=rf"{RUN} is not a regular file$"):
+        reader.load(tmp_path)
+
+
+def test_a_pipe_that_the_user_names_is_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    writing = threading.Thread(target=lambda: (tmp_path / "pipe").write_text(json.dumps(END)))
+    writing.start()
+    try:
+        assert reader.load(tmp_path / "pipe").header == HEADER
+    finally:
+        writing.join()

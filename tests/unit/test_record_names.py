@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
@@ -23,6 +25,7 @@ START = unfinished(results.header())
 
 _CLAIM = """
 import sys
+import threading
 from datetime import datetime
 from pathlib import Path
 from coordinator.record.writer import claim_directory
@@ -91,3 +94,12 @@ def test_a_run_that_cannot_begin_leaves_no_directory(tmp_path: Path) -> None:
     )
     assert done.returncode == 1
     assert list(tmp_path.rglob("*-http*")) == []
+
+
+def test_who_looks_at_a_record_does_not_keep_it_from_being_written(tmp_path: Path) -> None:
+    RecordWriter(tmp_path / "run", START).close()
+    looking = os.open(tmp_path / "run", os.O_RDONLY | os.O_DIRECTORY)
+    fcntl.flock(looking, fcntl.LOCK_SH)  # as is_being_written() does for a moment
+    threading.Timer(0.01, lambda: os.close(looking)).start()
+    with RecordWriter(tmp_path / "run", START | {"started_at": "again"}, again=True):
+        assert json.loads((tmp_path / "run" / RUN).read_text())["started_at"] == "again"

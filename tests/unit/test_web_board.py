@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -217,3 +218,64 @@ def test_problems_are_marked() -> None:
     assert [one.bad for one in picture.headlines] == [True, False, False, False, True]
     assert [row.bad for row in tables_of(view)[0].rows] == [False, True, False]
     assert picture.so_far == "57 of 60 connections conform in this iteration so far."
+
+
+def all_of(board: Board) -> dict[str, Any]:
+    """What a new reader is told."""
+    with board.reading(fail) as reader:
+        assert reader is not None
+        ((_, message),) = all_told(reader)
+    return message
+
+
+def test_names_that_are_not_utf8_do_not_end_the_page() -> None:
+    said: list[str] = []
+    board = a_board(said)
+    name = "caf\udce9"
+    with board.reading(fail) as reader:
+        board.say(f"the record is {name}")
+        board.update(dataclasses.replace(at(0, 1), title=name, notices=(name,)))
+        board.ended(name, judged(https.header(), https.result()))
+        board.over(judged(https.header(), https.result(), path=Path("runs") / name))
+        assert reader is not None
+        found = [event for event, _ in all_told(reader)]
+    assert found == ["all", "said", "picture", "runs", "over"]
+    message = all_of(board)
+    assert message["over"]["record"] == "runs/caf?"
+    assert message["picture"]["title"] == "caf?"
+    assert said == []
+
+
+def test_a_notice_that_comes_within_a_second_is_shown_at_once() -> None:
+    board = a_board()
+    with board.reading(fail) as reader:
+        board.update(at(0, 1))
+        board.update(dataclasses.replace(at(0, 1.5), notices=("machine b is lost",)))
+        assert reader is not None
+        *_, (event, message) = all_told(reader)
+    assert (event, message["notices"]) == ("where", ["machine b is lost"])
+
+
+def test_a_page_knows_that_it_is_between_two_runs() -> None:
+    board = a_board()
+    board.update(at(0, 1))
+    assert not all_of(board)["between"]
+    board.ended("vms-1", judged(https.header(), https.result()))
+    assert all_of(board)["between"]
+    board.begin("spec")
+    assert not all_of(board)["between"]
+
+
+def test_the_moment_for_metrics_is_the_same_until_something_changes() -> None:
+    board = a_board()
+    seen = [board.watched]
+    changes: list[Callable[[], None]] = [
+        lambda: board.update(at(0, 1)),
+        lambda: board.ended("run", judged(https.header(), https.result())),
+        lambda: board.begin("http"),
+    ]
+    for change in changes:
+        change()
+        assert board.watched is board.watched
+        assert all(board.watched is not one for one in seen)
+        seen.append(board.watched)

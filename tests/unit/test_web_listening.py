@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from coordinator.output.web.guard import Guard
-from coordinator.output.web.listening import Address, Listening, listen, parse_listen
+from coordinator.output.web.listening import Address, Listening, check_apart, listen, parse_listen
 from loadgen.model.errors import PlanError
 
 
@@ -110,3 +110,38 @@ def test_on_all_addresses_any_address_is_ours_but_no_other_name() -> None:
         assert guard.is_our_name(socket.gethostname())
         assert not guard.is_our_name("evil.example")
         assert Guard.of(found, with_token=False).is_our_name("metrics.example")  # numbers that everybody may read
+
+
+def test_a_token_can_be_asked_for_on_loopback() -> None:
+    with listening() as found:
+        guard = Guard.of(found, with_token=True, on_loopback=True)
+        assert len(guard.token) >= 32
+        assert guard.url(found) == f"http://127.0.0.1:{found.port}/?token={guard.token}"
+        assert not guard.is_our_name("192.0.2.1")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "together"),
+    [
+        ("127.0.0.1:8089", "127.0.0.1:8089", False),
+        (":8089", "localhost:8089", False),
+        ("0.0.0.0:8089", "127.0.0.1:8089", False),
+        ("127.0.0.1:8089", "[::]:8089", False),
+        ("127.0.0.1:0", "127.0.0.1:0", True),
+        ("127.0.0.1:8089", "127.0.0.1:8090", True),
+        ("127.0.0.1:8089", "127.0.0.2:8089", True),
+    ],
+)
+def test_two_options_with_one_port_are_refused_before_anything_listens(one: str, other: str, together: bool) -> None:
+    web, metrics = parse_listen(one, "--web"), parse_listen(other, "--metrics")
+    if together:
+        check_apart(web, metrics)
+        return
+    with pytest.raises(PlanError, match="--web and --metrics cannot both listen at port 8089") as refused:
+        check_apart(web, metrics)
+    assert refused.value.hint == "give --metrics another port, or port 0 for any free one"
+
+
+def test_one_address_alone_is_not_refused() -> None:
+    check_apart(parse_listen(":8089", "--web"), None)
+    check_apart(None, parse_listen(":8089", "--metrics"))

@@ -15,7 +15,7 @@ import pytest
 from aiohttp.test_utils import make_mocked_request
 
 from coordinator.kinds.catalog import judges
-from coordinator.output.web import browser
+from coordinator.output.web import browser, walk
 from coordinator.output.web.browser import _compare, _list, _Query, _record, _report, _shown
 from coordinator.output.web.shelf import Listed, Shelf
 from coordinator.record.document import unfinished
@@ -41,8 +41,8 @@ PAGES: dict[str, Callable[[Shelf], Callable[[_Query], Any]]] = {
 
 def shown(shelf: Shelf, path: str) -> tuple[int, str]:
     """Status and text of a page."""
-    status, found = _shown(PAGES[path.partition("?")[0]](shelf), query(path), "Title")
-    return status, found if isinstance(found, str) else str(found.body, "utf-8")  # type: ignore[arg-type]
+    found = _shown(PAGES[path.partition("?")[0]](shelf), query(path), "Title")
+    return found.status, str(found.body, "utf-8")  # type: ignore[arg-type]
 
 
 def link(name: str) -> str:
@@ -66,7 +66,7 @@ def test_records_are_listed_with_the_newest_first(tmp_path: Path) -> None:
     a_run(tmp_path / "old", "2026-01-01T00:00:00+00:00")
     a_run(tmp_path / "deep" / "er" / "new", "2026-02-01T00:00:00+00:00")
     (tmp_path / "empty").mkdir()
-    found = Shelf(tmp_path).all()
+    found = Shelf(tmp_path).all().records
     assert names(found) == ["deep/er/new", "old"]
     assert {one.kind for one in found} == {"http"}
     assert found[0].verdict == https.result().verdict.value
@@ -75,7 +75,7 @@ def test_records_are_listed_with_the_newest_first(tmp_path: Path) -> None:
 def test_a_directory_that_is_a_record_itself_is_listed(tmp_path: Path) -> None:
     a_run(tmp_path / "run")
     shelf = Shelf(tmp_path / "run")
-    assert names(shelf.all()) == ["."]
+    assert names(shelf.all().records) == ["."]
     assert shown(shelf, link("."))[0] == 200
 
 
@@ -109,7 +109,7 @@ def test_a_damaged_record_is_one_line_in_the_list_and_one_on_its_page(tmp_path: 
     damage(tmp_path / name, DAMAGED[name])
     a_run(tmp_path / "good")
     shelf = Shelf(tmp_path)
-    by_name = {one.name: one for one in shelf.all()}
+    by_name = {one.name: one for one in shelf.all().records}
     assert by_name["good"].verdict == https.result().verdict.value
     if name != "lone":
         assert by_name[name].verdict == "damaged"
@@ -124,7 +124,7 @@ def test_a_damaged_record_is_one_line_in_the_list_and_one_on_its_page(tmp_path: 
 def test_a_document_of_the_right_form_and_wrong_content_is_one_line(tmp_path: Path) -> None:
     damage(tmp_path / "run", json.dumps({"kind": "http", "verdict": "conforming", "schema_version": 1}).encode())
     shelf = Shelf(tmp_path)
-    assert names(shelf.all()) == ["run"]
+    assert names(shelf.all().records) == ["run"]
     status, text = shown(shelf, link("run"))
     assert status == 404
     assert "is damaged" in text
@@ -132,7 +132,7 @@ def test_a_document_of_the_right_form_and_wrong_content_is_one_line(tmp_path: Pa
 
 def test_a_bug_on_a_page_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     a_run(tmp_path / "run")
-    monkeypatch.setattr(browser, "write_text", lambda *_: 1 / 0)
+    monkeypatch.setattr(browser, "report_in_words", lambda *_: 1 / 0)
     assert shown(Shelf(tmp_path), link("run"))[0] == 422
 
 
@@ -144,7 +144,7 @@ def test_what_is_no_regular_file_is_not_waited_for(tmp_path: Path) -> None:
     (tmp_path / "link" / RUN).symlink_to("/dev/zero")
     (tmp_path / "dangling" / RUN).symlink_to("nowhere")
     shelf = Shelf(tmp_path)
-    assert {one.verdict for one in shelf.all()} == {"damaged"}
+    assert {one.verdict for one in shelf.all().records} == {"damaged"}
     for name in ("pipe", "folder", "link", "dangling"):
         assert shown(shelf, link(name))[0] == 404
 
@@ -156,12 +156,12 @@ def test_links_to_other_directories_are_not_followed(tmp_path: Path) -> None:
     (root / "loop").symlink_to(root)
     (root / "out").symlink_to(tmp_path / "outside")
     shelf = Shelf(root)
-    assert shelf.all() == []
+    assert shelf.all().records == []
     assert shown(shelf, link("out/run"))[0] == 404
 
 
 @pytest.mark.parametrize(
-    "name", ["../outside", "/etc", "a/../../outside", "", "a//b", "a\0b", "./outside", "..", "a/."]
+    "name", ["../outside", "/etc", "a" * 300, "a/../../outside", "", "a//b", "a\0b", "./outside", "..", "a/."]
 )
 def test_no_other_directory_can_be_asked_for(tmp_path: Path, name: str) -> None:
     a_run(tmp_path / "outside")
@@ -175,16 +175,16 @@ def test_no_other_directory_can_be_asked_for(tmp_path: Path, name: str) -> None:
 def test_a_record_that_was_deleted_while_it_was_listed_is_said(tmp_path: Path) -> None:
     a_run(tmp_path / "run")
     shelf = Shelf(tmp_path)
-    assert names(shelf.all()) == ["run"]
+    assert names(shelf.all().records) == ["run"]
     shutil.rmtree(tmp_path / "run")
     assert shown(shelf, link("run"))[0] == 404
-    assert shelf.all() == []
+    assert shelf.all().records == []
 
 
 def test_a_run_that_was_cut_and_one_that_is_played_are_told_apart(tmp_path: Path) -> None:
     write_record(tmp_path / "cut", https.header(), CUT, https.snapshots())
     with RecordWriter(tmp_path / "playing", unfinished(https.header())):
-        found = {one.name: one.verdict for one in Shelf(tmp_path).all()}
+        found = {one.name: one.verdict for one in Shelf(tmp_path).all().records}
     assert found == {"cut": "cut off", "playing": "running"}
     assert shown(Shelf(tmp_path), link("cut"))[0] == 200
 
@@ -192,10 +192,10 @@ def test_a_run_that_was_cut_and_one_that_is_played_are_told_apart(tmp_path: Path
 def test_a_record_that_changed_is_read_again(tmp_path: Path) -> None:
     damage(tmp_path / "run", b"{")
     shelf = Shelf(tmp_path)
-    assert shelf.all()[0].verdict == "damaged"
+    assert shelf.all().records[0].verdict == "damaged"
     shutil.rmtree(tmp_path / "run")
     a_run(tmp_path / "run")
-    assert shelf.all()[0].kind == "http"
+    assert shelf.all().records[0].kind == "http"
 
 
 def test_markup_in_names_and_reasons_is_text(tmp_path: Path) -> None:
@@ -284,8 +284,8 @@ def test_a_comparison_needs_some_records(tmp_path: Path, asked: str) -> None:
 
 def test_a_report_may_run_its_own_scripts_only_and_has_an_origin_of_its_own(tmp_path: Path) -> None:
     a_run(tmp_path / "run")
-    _, found = _shown(PAGES["/report"](Shelf(tmp_path)), query("/report?run=run"), "Title")
-    policy = found.headers["Content-Security-Policy"]  # type: ignore[union-attr]
+    found = _shown(PAGES["/report"](Shelf(tmp_path)), query("/report?run=run"), "Title")
+    policy = found.headers["Content-Security-Policy"]
     assert policy.startswith("default-src 'none'; script-src 'sha256-")
     assert "sandbox allow-scripts" in policy
     assert "'unsafe-inline'" not in policy.partition("script-src")[2].partition(";")[0]
@@ -295,3 +295,95 @@ def test_a_comparison_with_a_damaged_record_is_one_line(tmp_path: Path) -> None:
     a_run(tmp_path / "one")
     damage(tmp_path / "bad", b"{")
     assert shown(Shelf(tmp_path), "/compare?run=one&run=bad")[0] in (404, 422)
+
+
+def test_records_below_a_link_to_a_directory_can_be_opened(tmp_path: Path) -> None:
+    a_run(tmp_path / "there" / "deep" / "run")
+    (tmp_path / "here").symlink_to(tmp_path / "there")
+    shelf = Shelf(tmp_path / "here")
+    assert names(shelf.all().records) == ["deep/run"]
+    assert shown(shelf, link("deep/run"))[0] == 200
+
+
+@pytest.mark.parametrize("name", ["intervals.msgpack", "disturbance.msgpack"])
+def test_a_pipe_in_a_record_is_not_waited_for(tmp_path: Path, name: str) -> None:
+    write_record(tmp_path / "cut", https.header(), CUT, https.snapshots())
+    (tmp_path / "cut" / name).unlink(missing_ok=True)
+    os.mkfifo(tmp_path / "cut" / name)
+    for path in (link("cut"), link("cut").replace("/record", "/report")):
+        status, text = shown(Shelf(tmp_path), path)
+        assert (status, "is not a regular file" in text) == (404, True)
+
+
+def test_a_directory_that_cannot_be_searched_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    a_run(tmp_path / "run")
+    for name in ("shut", "gone"):
+        (tmp_path / name).mkdir()
+    real = os.scandir
+
+    def scandir(path: Path) -> Any:
+        if Path(path).name == "gone":
+            raise FileNotFoundError(2, "No such file or directory")
+        if Path(path).name == "shut":
+            raise PermissionError(13, "Permission denied")
+        return real(path)
+
+    monkeypatch.setattr("os.scandir", scandir)
+    listing = Shelf(tmp_path).all()
+    assert (names(listing.records), listing.left_out) == (["run"], ("1 directory could not be read.",))
+    assert "1 directory could not be read." in shown(Shelf(tmp_path), "/")[1]
+
+
+def test_a_list_of_a_directory_that_cannot_be_read_is_no_empty_list(tmp_path: Path) -> None:
+    status, text = shown(Shelf(tmp_path / "gone"), "/")
+    assert status == 404
+    assert "gone cannot be read: No such file or directory" in text
+
+
+@pytest.mark.parametrize(
+    ("bound", "found", "why"),
+    [
+        ("_MAX_RECORDS", 1, "The search ended after 1 records."),
+        ("_MAX_DIRECTORIES", 0, "The search ended after 1 directories."),
+        ("_MAX_DEPTH", 2, "What is more than 1 directories down was not searched."),
+    ],
+)
+def test_a_search_that_was_cut_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bound: str, found: int, why: str
+) -> None:
+    for name in ("one", "two", "deep/er"):
+        a_run(tmp_path / name)
+    assert Shelf(tmp_path).all().left_out == ()
+    monkeypatch.setattr(walk, bound, 1)
+    listing = Shelf(tmp_path).all()
+    assert (len(listing.records), listing.left_out) == (found, (why,))
+    assert why in shown(Shelf(tmp_path), "/")[1]
+
+
+def test_the_page_of_a_record_searches_its_own_directory_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("one", "two", "two/part"):
+        a_run(tmp_path / name)
+    searched: list[str] = []
+    real = os.scandir
+
+    def scandir(path: Path) -> Any:
+        searched.append(Path(path).name)
+        return real(path)
+
+    monkeypatch.setattr("coordinator.output.web.walk.os.scandir", scandir)
+    assert "two/part" in shown(Shelf(tmp_path), link("two"))[1]
+    assert searched == ["two", "part"]
+    shown(Shelf(tmp_path), "/compare?run=one&run=two")
+    assert searched == ["two", "part"]
+
+
+def test_pages_are_plain_whatever_the_environment_says_of_the_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a_run(tmp_path / "one")
+    a_run(tmp_path / "two")
+    pages = (link("one"), "/compare?run=one&run=two")
+    expected = [shown(Shelf(tmp_path), page) for page in pages]
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "40")
+    assert [shown(Shelf(tmp_path), page) for page in pages] == expected

@@ -6,6 +6,7 @@ import importlib.util
 from urllib.parse import urlsplit, urlunsplit
 
 from loadgen.model.errors import PlanError
+from loadgen.model.secrets import mask_url
 
 _PATH = "/v1/metrics"
 _HINT = "write it like http://127.0.0.1:4318"
@@ -19,7 +20,7 @@ def parse_endpoint(text: str) -> str:
     except ValueError:
         known = False
     if not known or parts.scheme not in ("http", "https") or parts.query or parts.fragment:
-        raise PlanError(f"{text!r} is not the URL of a receiver of OpenTelemetry", hint=_HINT)
+        raise PlanError(f"{mask_url(text)!r} is not the URL of a receiver of OpenTelemetry", hint=_HINT)
     path = parts.path.rstrip("/")
     return urlunsplit(parts._replace(path=path if path.endswith(_PATH) else path + _PATH))
 

@@ -5,14 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from coordinator.output.otlp.endpoint import check_installed
 from coordinator.output.passed_on import PassedOn
 from coordinator.output.terminal.live import View
-
-if TYPE_CHECKING:  # most commands send nothing
-    pass
 
 Exported = Callable[[View[Any]], View[Any]]
 """Makes a view that is also sent of one that is only shown."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import socket
 from collections.abc import Iterable
@@ -28,7 +29,10 @@ def message_of(samples: Iterable[Sample], time_ns: int) -> MetricsData:
     for sample in samples:
         own = points.setdefault(sample.metric, {})
         point = NumberDataPoint(
-            attributes=dict(sample.labels), start_time_unix_nano=0, time_unix_nano=time_ns, value=float(sample.value)
+            attributes={name: _as_text(value) for name, value in sample.labels.items()},
+            start_time_unix_nano=0,
+            time_unix_nano=time_ns,
+            value=float(sample.value),
         )
         own.setdefault(tuple(sample.labels.values()), point)
     metrics = [
@@ -39,6 +43,7 @@ def message_of(samples: Iterable[Sample], time_ns: int) -> MetricsData:
     return MetricsData([ResourceMetrics(resource=_resource(), scope_metrics=[scope], schema_url="")])
 
 
+@functools.cache
 def _resource() -> Resource:
     """What the metrics are of: this process.  OTEL_RESOURCE_ATTRIBUTES adds to it, as everywhere."""
     return Resource.create(
@@ -48,3 +53,8 @@ def _resource() -> Resource:
             "service.instance.id": f"{socket.gethostname()}:{os.getpid()}",
         }
     )
+
+
+def _as_text(label: str) -> str:
+    """A label that UTF-8 can hold: names of targets may come from names of files."""
+    return label if label.isascii() else label.encode("utf-8", "replace").decode()

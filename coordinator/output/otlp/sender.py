@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from coordinator.output.live_metrics import samples_of
 from coordinator.output.otlp.message import message_of
+from loadgen.model.secrets import mask_text, mask_url
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.metrics.export import MetricsData
@@ -44,7 +45,7 @@ class Sender:
         self._newest: tuple[Any, int] | None = None
         self._closing = threading.Event()
         self._told = False
-        self._logged = _Last()
+        self._logged = _First()
         self._thread = threading.Thread(target=self._run, name="otlp", daemon=True)  # must not keep loadgen from ending
 
     def start(self) -> None:
@@ -78,6 +79,7 @@ class Sender:
     def _send(self, view: Any, time_ns: int) -> float:
         """Send a view.  Returns how long to rest after it."""
         began_s = time.thread_time()
+        self._logged.text = ""
         try:
             taken = self._export(message_of(samples_of(view), time_ns))
             why = self._logged.text
@@ -91,23 +93,29 @@ class Sender:
     def _tell(self, why: str) -> None:
         if not self._told:
             self._told = True
-            reason = f": {why.splitlines()[0][:_MOST]}" if why else ""
-            self._say(f"the receiver of metrics at {self._url} does not take them, and the run goes on{reason}")
+            reason = f": {mask_text(why.splitlines()[0])[:_MOST]}" if why else ""
+            self._say(
+                f"the receiver of metrics at {mask_url(self._url)} does not take them, and the run goes on{reason}"
+            )
 
 
 _MOST = 200  # characters of a reason
 
 
-class _Last(logging.Handler):
-    """Keeps the newest message of a logger."""
+class _First(logging.Handler):
+    """Keeps the first message of a logger since `text` was last cleared: what follows says only that nothing helped."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
         self.text = ""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep the message of `record`."""
-        self.text = record.getMessage()
+        """Keep the message of `record` if it is the first one."""
+        self.text = self.text or record.getMessage()
+
+
+class _RedirectError(Exception):
+    """The receiver sends its clients elsewhere.  The SDK would take that for success, and nobody had the metrics."""
 
 
 def exporter_to(endpoint: str) -> Export:
@@ -115,7 +123,16 @@ def exporter_to(endpoint: str) -> Export:
     import requests
     from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 
+    def look(reply: requests.Response, *_: Any, **__: Any) -> None:
+        if 300 <= reply.status_code < 400:
+            where = reply.headers.get("Location", "another place")
+            reply.close()
+            raise _RedirectError(f"it redirects to {where} (status {reply.status_code})")
+        if reply.status_code >= 400:  # the SDK may say no more than that it gave up
+            logging.getLogger(_LOGGERS).warning("it answers %d %s", reply.status_code, reply.reason)
+
     session = requests.Session()
     session.trust_env = False
+    session.hooks["response"].append(look)
     exporter = OTLPMetricExporter(endpoint=endpoint, timeout=_TIMEOUT_S, session=session)
     return lambda metrics: exporter.export(metrics).name == "SUCCESS"

@@ -65,12 +65,14 @@ class Board:
         self._said: deque[str] = deque(maxlen=_MAX_SAID)
         self._runs: list[dict[str, Any]] = []
         self._ended: Counter[str] = Counter()
+        self._between = False
         self._over: dict[str, Any] | None = None
         self.judged: Judged[Any, Any] | None = None
         self._forget("")
 
     def _forget(self, kind: str) -> None:
         self.kind = kind
+        self._watched: Watched | None = None
         self._view: Any = None
         self._stamp = ""
         self._began_ns = time.monotonic_ns()
@@ -80,22 +82,25 @@ class Board:
 
     @property
     def watched(self) -> Watched:
-        """The present moment, for the metrics."""
-        return Watched(kind=self.kind, view=self._view, ended=dict(self._ended))
+        """The present moment, for the metrics: the same object until something changes."""
+        if self._watched is None:
+            self._watched = Watched(kind=self.kind, view=self._view, ended=dict(self._ended))
+        return self._watched
 
     def begin(self, kind: str) -> None:
         """Another run begins."""
         with self._harmless():
             self._forget(kind)
+            self._between = False
             self._tell("all", self._all)
 
     def update(self, view: Any) -> None:
         """The run is at this point now."""
         with self._harmless():
-            self._view = view
+            self._view, self._watched = view, None
             picture = picture_of(view)
             if picture.stamp == self._stamp and self._times:
-                self._tell("where", lambda: {"where": picture.where})
+                self._tell("where", lambda: {"where": picture.where, "notices": picture.notices})
                 return
             self._stamp = picture.stamp
             points = points_of(view)
@@ -113,6 +118,7 @@ class Board:
         with self._harmless():
             verdict = judged.result.verdict.value
             self._ended[verdict] += 1
+            self._between, self._watched = True, None
             self._runs.append({"name": label, "verdict": verdict, "why": next(iter(judged.result.reasons), "")})
             self._tell("runs", lambda: {"runs": self._runs})
 
@@ -169,6 +175,7 @@ class Board:
     def _all(self) -> dict[str, Any]:
         return {
             "kind": self.kind,
+            "between": self._between,
             **({} if self._view is None else self._picture(self._view)),
             "times": self._times,
             "plots": self._plots,
@@ -200,7 +207,23 @@ class Board:
 
 def _message(event: str, document: Any) -> bytes:
     """An event of the server-sent events of HTML: JSON has no line breaks."""
-    return b"event: " + event.encode() + b"\ndata: " + _encoder.encode(document) + b"\n\n"
+    try:
+        data = _encoder.encode(document)
+    except UnicodeEncodeError:  # the names of files need not be text
+        data = _encoder.encode(_as_text(msgspec.to_builtins(document)))
+    return b"event: " + event.encode() + b"\ndata: " + data + b"\n\n"
+
+
+def _as_text(value: Any) -> Any:
+    """Plain data in which each text is one that UTF-8 can hold."""
+    match value:
+        case str():
+            return value.encode("utf-8", "replace").decode()
+        case dict():
+            return {_as_text(key): _as_text(one) for key, one in value.items()}
+        case list() | tuple():
+            return [_as_text(one) for one in value]
+    return value
 
 
 _encoder = msgspec.json.Encoder()

@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlencode
 
 from aiohttp import web
-from rich.console import Console
 
 from coordinator.output.groups import LETTERS, compare_records
 from coordinator.output.judged import read_judged
 from coordinator.output.terminal.compare_report import print_comparison
-from coordinator.output.text import write_text
 from coordinator.output.web.drawn import drawn
 from coordinator.output.web.guard import Guard, guarded
 from coordinator.output.web.live import add_static
-from coordinator.output.web.shelf import MAX_RECORDS, Listed, Shelf, key_of
+from coordinator.output.web.shelf import Listed, Shelf, key_of
 from coordinator.output.web.templates import render
+from coordinator.output.web.words import page_of, plain_console, report_in_words, saying, words_of
+from coordinator.output.web.worker import Worker
 from coordinator.record.header import RecordError
 from coordinator.record.reader import Judge
 from loadgen.model.errors import LoadgenError
 
 _ON_A_PAGE = 100
 _MAX_COMPARED = len(LETTERS)
+_COMPARISON_WIDTH = 100
 
 
 class _Query:
@@ -74,50 +73,39 @@ class _Filter:
 def records_app(root: Path, judges: Mapping[str, Judge], guard: Guard) -> web.Application:
     """The application that shows the records below `root`; `judges` are those of cut runs, by kind."""
     app, shelf = guarded(guard), Shelf(root)
-    # One at a time, beside the loop: reading a record may take seconds, and all of it is Python.
-    worker = ThreadPoolExecutor(1, "records")
+    worker = Worker(app, "records")
 
     def add(path: str, show: Callable[[_Query], str | web.Response], title: str) -> None:
         async def handle(request: web.Request) -> web.Response:
             query = _Query(request)
-            status, found = await asyncio.get_running_loop().run_in_executor(worker, _shown, show, query, title)
-            if isinstance(found, web.Response):
-                return found
-            return web.Response(status=status, text=found, content_type="text/html")
+            return await worker.make(lambda: _shown(show, query, title), lambda: request.transport is not None)
 
         app.router.add_get(path, handle)
-
-    async def close(_: web.Application) -> None:
-        worker.shutdown(wait=False, cancel_futures=True)
 
     add("/", lambda query: _list(shelf, query), "Records")
     add("/record", lambda query: _record(shelf, judges, query), "Record")
     add("/report", lambda query: _report(shelf, judges, query), "Report")
     add("/compare", lambda query: _compare(shelf, judges, query), "Comparison")
     add_static(app)
-    app.on_cleanup.append(close)
     return app
 
 
-def _shown(show: Callable[[_Query], str | web.Response], query: _Query, title: str) -> tuple[int, str | web.Response]:
-    """The status and the text of a page, or the whole reply.  Whatever is wrong with a record is one line."""
+def _shown(show: Callable[[_Query], str | web.Response], query: _Query, title: str) -> web.Response:
+    """A page.  Whatever is wrong with a record is one line."""
     try:
-        return 200, show(query)
+        found = show(query)
     except RecordError as error:
-        return 404, _refusal(title, error)
+        return saying(title, words_of(error), status=404)
     except LoadgenError as error:
-        return 422, _refusal(title, error)
+        return saying(title, words_of(error), status=422)
     except Exception as error:  # noqa: BLE001 - a record may be of any content, and the page must say so
-        text = f"This cannot be shown: {type(error).__name__}: {error}"
-        return 422, render("words", title=title, text=text, link="/")
-
-
-def _refusal(title: str, error: LoadgenError) -> str:
-    return render("words", title=title, text=f"{error.message}{f' ({error.hint})' if error.hint else ''}", link="/")
+        return saying(title, f"This cannot be shown: {type(error).__name__}: {error}", status=422)
+    return page_of(found) if isinstance(found, str) else found
 
 
 def _list(shelf: Shelf, query: _Query) -> str:
-    every = shelf.all()
+    listing = shelf.all()
+    every = listing.records
     chosen = _Filter(
         text=query.one("text"), kind=query.one("kind"), verdict=query.one("verdict"), parts=bool(query.one("parts"))
     )
@@ -134,7 +122,7 @@ def _list(shelf: Shelf, query: _Query) -> str:
         kinds=sorted({one.kind for one in every if one.kind}),
         verdicts=sorted({one.verdict for one in every}),
         found=len(fitting),
-        cut=len(every) >= MAX_RECORDS,
+        left_out=listing.left_out,
         page=page,
         pages=pages,
         link=_link,
@@ -144,16 +132,14 @@ def _list(shelf: Shelf, query: _Query) -> str:
 def _record(shelf: Shelf, judges: Mapping[str, Judge], query: _Query) -> str:
     key = query.one("run")
     path = shelf.find(key)
-    stream = io.StringIO()
     judged = read_judged(path, judges)
-    write_text(judged, stream)
     return render(
         "record",
         title=str(path.relative_to(shelf.root)) if path != shelf.root else str(path),
         verdict=judged.result.verdict.value,
         kind=judged.header.kind,
         cut=judged.cut,
-        text=stream.getvalue(),
+        text=report_in_words(judged),
         runs=shelf.below(key),
         link=_link,
         report=f"/report?{urlencode({'run': key})}",
@@ -172,17 +158,17 @@ def _compare(shelf: Shelf, judges: Mapping[str, Judge], query: _Query) -> str:
             f"{len(keys)} records were chosen, but 2 to {_MAX_COMPARED} can be compared",
             hint="mark them in the list of records",
         )
-    when = {one.key: one.started_at for one in shelf.all()}
-    keys.sort(key=lambda key: (when.get(key, ""), key))  # the oldest is what the others are compared with
+    when = {key: shelf.one(key).started_at for key in keys}
+    keys.sort(key=lambda key: (when[key], key))  # the oldest is what the others are compared with
     wrong, stream = "", io.StringIO()
     try:
         found = compare_records([shelf.find(key) for key in keys], judges, allow=allow)
     except RecordError:
         raise
     except LoadgenError as error:
-        wrong = f"{error.message}{f' ({error.hint})' if error.hint else ''}"
+        wrong = words_of(error)
     else:
-        print_comparison(Console(file=stream, width=100), found)
+        print_comparison(plain_console(stream, _COMPARISON_WIDTH), found)
     return render(
         "compare",
         title="Comparison",

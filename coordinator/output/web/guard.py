@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from coordinator.output.web.listening import Listening
-from coordinator.output.web.templates import render
+from coordinator.output.web.words import saying
 
 _TOKEN_BYTES = 24
 _QUERY = "token"
@@ -58,14 +58,16 @@ class Guard:
     token: str = ""
 
     @classmethod
-    def of(cls, listening: Listening, *, with_token: bool) -> Guard:
-        """The guard of a site that listens there.  `with_token` asks for a token unless it is a loopback address."""
+    def of(cls, listening: Listening, *, with_token: bool, on_loopback: bool = False) -> Guard:
+        """The guard of a site that listens there.
+
+        `with_token` asks for a token unless it is a loopback address; there, `on_loopback` does.
+        """
         names = frozenset({"localhost", listening.asked.host.lower(), socket.gethostname().lower()})
-        if listening.is_loopback:
-            return cls(listening.port, names, loopback_only=True)
-        if not with_token:
-            return cls(listening.port, None, loopback_only=False)
-        return cls(listening.port, names, loopback_only=False, token=secrets.token_urlsafe(_TOKEN_BYTES))
+        loopback = listening.is_loopback
+        token = secrets.token_urlsafe(_TOKEN_BYTES) if (on_loopback if loopback else with_token) else ""
+        # Without a token, numbers are for everybody, who may know this machine by any name.
+        return cls(listening.port, names if loopback or token else None, loopback_only=loopback, token=token)
 
     def url(self, listening: Listening, path: str = "/") -> str:
         """The URL to print: with the token, if there is one."""
@@ -107,7 +109,8 @@ class Guard:
         rest = request.rel_url.without_query_params(_QUERY)
         sent_on = web.HTTPSeeOther(str(rest))
         reply = web.Response(status=sent_on.status, headers={"Location": str(rest)})
-        reply.set_cookie(self._cookie, self.token, httponly=True, samesite="Strict", path="/")
+        # Lax: the URL may be clicked in a chat or a mail, and no request changes anything.
+        reply.set_cookie(self._cookie, self.token, httponly=True, samesite="Lax", path="/")
         return reply
 
 
@@ -142,5 +145,6 @@ async def _add_headers(_: web.Request, response: web.StreamResponse) -> None:
 
 
 def _refusal(status: int, why: str, headers: dict[str, str] | None = None) -> web.Response:
-    text = render("words", title=str(status), text=why, link="")
-    return web.Response(status=status, text=text, content_type="text/html", headers=headers)
+    reply = saying(str(status), why, link="", status=status)
+    reply.headers.update(headers or {})
+    return reply

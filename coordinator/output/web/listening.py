@@ -11,6 +11,8 @@ from loadgen.model.address import format_address, parse_address
 from loadgen.model.errors import PlanError
 
 _LOOPBACK = "127.0.0.1"
+_NAMES_OF_LOOPBACK = {_LOOPBACK, "localhost"}
+_ALL = {"0.0.0.0", "::"}
 _BACKLOG = 64
 
 
@@ -62,6 +64,18 @@ def parse_listen(text: str, option: str) -> Address:
     bare = text.strip()
     host, port = parse_address(_LOOPBACK + bare if bare.startswith(":") else bare)
     return Address(option, host, port)
+
+
+def check_apart(one: Address | None, other: Address | None) -> None:
+    """Raises PlanError when two options ask for the same port of an address."""
+    if one is None or other is None or not one.port or one.port != other.port:
+        return
+    hosts = {one.host.lower(), other.host.lower()}
+    if len(hosts) == 1 or hosts & _ALL or hosts <= _NAMES_OF_LOOPBACK:
+        raise PlanError(
+            f"{one.option} and {other.option} cannot both listen at port {one.port}",
+            hint=f"give {other.option} another port, or port 0 for any free one",
+        )
 
 
 def listen(address: Address) -> Listening:

@@ -3,40 +3,45 @@
 from __future__ import annotations
 
 import asyncio
-import io
 from pathlib import Path
 
 from aiohttp import web
 
-from coordinator.output.catalog import write
 from coordinator.output.judged import read_judged
-from coordinator.output.prometheus import content_type, write_metrics
+from coordinator.output.prometheus import content_type
 from coordinator.output.web.board import Board, Reader
 from coordinator.output.web.guard import Guard, guarded
+from coordinator.output.web.metrics import Metrics
 from coordinator.output.web.templates import render
+from coordinator.output.web.words import page_of, report_in_words, saying, words_of
+from coordinator.output.web.worker import Worker
+from coordinator.record.reader import load
 from loadgen.model.errors import LoadgenError
 
 _STATIC = Path(__file__).parent / "static"
 _FILES = {"style.css": "text/css", "live.js": "text/javascript"}
-_ALIVE_S, _WRITE_S = 15.0, 20.0
-_ALIVE = b": still here\n\n"
+_ALIVE_S, _WRITE_S = 2.0, 20.0
+_ALIVE = b"event: alive\ndata: {}\n\n"
+"""Without a change, the page is told in this way that loadgen is still there."""
+_FULL = b"event: full\ndata: {}\n\n"
 
 
 def page_app(board: Board, guard: Guard) -> web.Application:
     """The page of a running command, its events, and the report when it is over."""
     app = guarded(guard)
+    worker = Worker(app, "pages")
 
     async def live(_: web.Request) -> web.Response:
-        return web.Response(text=render("live", title="Live"), content_type="text/html")
+        return page_of(render("live", title="Live"))
 
     async def events(request: web.Request) -> web.StreamResponse:
         return await _stream(board, request)
 
-    async def text(_: web.Request) -> web.Response:
-        return web.Response(text=await asyncio.to_thread(_text, board), content_type="text/html")
+    async def text(request: web.Request) -> web.Response:
+        return await worker.make(lambda: _text(board), lambda: request.transport is not None)
 
-    async def report(_: web.Request) -> web.Response:
-        return await asyncio.to_thread(_report, board)
+    async def report(request: web.Request) -> web.Response:
+        return await worker.make(lambda: _report(board), lambda: request.transport is not None)
 
     app.router.add_get("/", live)
     app.router.add_get("/events", events, allow_head=False)
@@ -49,15 +54,14 @@ def page_app(board: Board, guard: Guard) -> web.Application:
 def metrics_app(board: Board, guard: Guard) -> web.Application:
     """The metrics of a running command."""
     app = guarded(guard)
+    written = Metrics(board, Worker(app, "metrics"))
 
     async def metrics(request: web.Request) -> web.Response:
         form = content_type(request.headers.get("Accept", ""))
-        body = await asyncio.to_thread(lambda: write_metrics(board.watched, form).encode())
-        return web.Response(body=body, headers={"Content-Type": form})
+        return web.Response(body=await written.text(form), headers={"Content-Type": form})
 
     async def about(_: web.Request) -> web.Response:
-        text = render("words", title="Metrics", text="Metrics for Prometheus are served at this path:", link="/metrics")
-        return web.Response(text=text, content_type="text/html")
+        return saying("Metrics", "Metrics for Prometheus are served at this path:", link="/metrics")
 
     app.router.add_get("/metrics", metrics)
     app.router.add_get("/", about)
@@ -82,11 +86,12 @@ async def _stream(board: Board, request: web.Request) -> web.StreamResponse:
     transport = request.transport
     if transport is None:
         raise ConnectionResetError
+    response = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8"})
     with board.reading(transport.abort) as reader:
-        if reader is None:
-            return web.Response(status=503, text="Too many pages are open.\n")
-        response = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8"})
         await response.prepare(request)
+        if reader is None:
+            await response.write(_FULL)
+            return response
         await _pass_on(reader, response)
         transport.abort()  # nothing waits until the reader has taken what was written already
         return response
@@ -107,26 +112,31 @@ async def _pass_on(reader: Reader, response: web.StreamResponse) -> None:
         return
 
 
-def _text(board: Board) -> str:
+def _text(board: Board) -> web.Response:
     """The page of the report as text."""
     if board.judged is None:
-        return render("words", title="Report", text="The run is not over yet.", link="/")
-    stream = io.StringIO()
+        return saying("Report", "The run is not over yet.")
     try:
-        write(board.judged, "text", stream)
+        text = report_in_words(board.judged)
     except LoadgenError as error:
-        return render("words", title="Report", text=error.message, link="/")
-    return render("text", title="Report", text=stream.getvalue(), up="/", up_name="Live page")
+        return saying("Report", words_of(error))
+    return page_of(render("text", title="Report", text=text, up="/", up_name="Live page"))
 
 
 def _report(board: Board) -> web.Response:
     """The report with plots, made from the record, which has the plan without its secrets."""
-    text = "The run is not over yet."
-    if board.judged is not None:
-        from coordinator.output.web.drawn import drawn  # most runs are over before anybody asks for this
+    if board.judged is None:
+        return saying("Report", "The run is not over yet.")
+    from coordinator.output.web.drawn import drawn  # most runs are over before anybody asks for this
 
-        try:
-            return drawn([read_judged(board.judged.path, {})])
-        except Exception as error:  # noqa: BLE001 - the record may be incomplete, because the disk was full
-            text = f"The report cannot be drawn: {error}"
-    return web.Response(text=render("words", title="Report", text=text, link="/"), content_type="text/html")
+    path = board.judged.path
+    try:
+        record = load(path)
+        if not record.finished:  # the disk was full
+            text = f"The record {path} is incomplete: it has no result. The report as text has it:"
+            return saying("Report", text, link="/text")
+        return drawn([read_judged(path, {})])
+    except LoadgenError as error:
+        return saying("Report", f"The report cannot be drawn: {words_of(error)}")
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with the record, the page says so
+        return saying("Report", f"The report cannot be drawn: {type(error).__name__}: {error}")

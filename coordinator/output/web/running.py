@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from coordinator.output.web.board import Board
-from coordinator.output.web.listening import Address, Listening, listen
+from coordinator.output.web.listening import Address, Listening, check_apart, listen
 from coordinator.output.web.watch import Watch
 
 
@@ -28,6 +28,7 @@ async def opened(watch: Watch, say: Callable[[str], None]) -> AsyncIterator[Open
     if not watch.serves:
         yield None
         return
+    check_apart(watch.web, watch.metrics)
     async with contextlib.AsyncExitStack() as stack:
         page, metrics = (_listen(address, stack) for address in (watch.web, watch.metrics))
         from coordinator.output.web import live  # aiohttp takes a third of a second, and most commands have no page

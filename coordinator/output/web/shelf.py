@@ -6,23 +6,20 @@ by somebody else.
 
 from __future__ import annotations
 
-import itertools
-import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, unquote
 
 import msgspec
 
+from coordinator.output.web.walk import Walk
 from coordinator.record.catalog import KINDS
 from coordinator.record.header import UNFINISHED, RecordError
+from coordinator.record.regular import open_regular
 from coordinator.record.writer import RUN, is_being_written
 
-MAX_RECORDS = 20_000
-_MAX_DIRECTORIES = 200_000
-_MAX_DEPTH = 8
 _MAX_BYTES = 256 << 20
 _RUNNING, _CUT, _DAMAGED = "running", "cut off", "damaged"
 
@@ -57,6 +54,14 @@ class Listed:
         return key_of(self.name)
 
 
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Records, the newest first, and sentences that say what was not searched."""
+
+    records: list[Listed]
+    left_out: tuple[str, ...]
+
+
 _Stamp = tuple[int, int]
 """The time of the last change of a file in ns, and its size in bytes."""
 
@@ -67,58 +72,40 @@ def key_of(name: str) -> str:
 
 
 class Shelf:
-    """The records below a directory.  Links to other directories are not followed."""
+    """The records below a directory, which may be a link.  Links below it are not followed."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self._known: dict[str, tuple[_Stamp, Listed]] = {}
 
-    def all(self) -> list[Listed]:
-        """All records, the newest first; at most MAX_RECORDS."""
-        found: dict[str, tuple[_Stamp, Listed]] = {}
-        left = itertools.count(_MAX_DIRECTORIES, -1)
-        for name, inside in self._walk(self.root, "", "", 0, left):
-            if len(found) >= MAX_RECORDS:
-                break
-            found[name] = self._read(name, inside)
+    def all(self) -> Listing:
+        """All records.  Raises RecordError when the directory cannot be read."""
+        walk = Walk(self.root)
+        found = {name: self._read(name, inside) for name, inside in walk}
         self._known = found
-        listed = [one for _, one in found.values()]
-        return sorted(listed, key=lambda one: (one.started_at, one.name), reverse=True)
+        return Listing(_in_order(one for _, one in found.values())[::-1], walk.left_out)
 
     def find(self, key: str) -> Path:
         """The directory of the record with this key.  Raises RecordError when there is none below the root."""
         name = unquote(key, errors="surrogateescape")
-        parts = name.split("/")
-        path = self.root if name == "." else self.root.joinpath(*parts)
-        outside = name != "." and any(part in ("", ".", "..") or "\0" in part for part in parts)
-        if outside or any(one.is_symlink() for one in (path, *path.parents) if one.is_relative_to(self.root)):
-            raise RecordError(f"there is no record {name}")
+        path = self.root
+        for part in () if name == "." else name.split("/"):
+            path /= part
+            if part in ("", ".", "..") or "\0" in part or _is_link(path):
+                raise RecordError(f"there is no record {name}")
         _stamp(path / RUN)
         return path
 
-    def below(self, key: str) -> list[Listed]:
-        """The runs that the record with this key is made of."""
-        name = unquote(key, errors="surrogateescape")
-        return sorted((one for one in self.all() if one.inside == name), key=lambda one: (one.started_at, one.name))
+    def one(self, key: str) -> Listed:
+        """The record with this key.  Raises RecordError when there is none below the root."""
+        self.find(key)
+        return self._read(unquote(key, errors="surrogateescape"), "")[1]
 
-    def _walk(self, path: Path, name: str, inside: str, depth: int, left: Iterator[int]) -> Iterator[tuple[str, str]]:
-        """The name of each directory with a run.json, and the record that it is in.  `left` counts directories down."""
-        if next(left) <= 0:
-            return
-        try:
-            with os.scandir(path) as entries:
-                every = list(entries)
-        except OSError:
-            return  # it was deleted, or may not be read
-        if any(entry.name == RUN for entry in every):
-            own = name or "."
-            yield own, inside
-            inside = own
-        if depth >= _MAX_DEPTH:
-            return
-        for entry in sorted(every, key=lambda one: one.name, reverse=True):
-            if _is_directory(entry):
-                yield from self._walk(path / entry.name, f"{name}/{entry.name}".lstrip("/"), inside, depth + 1, left)
+    def below(self, key: str) -> list[Listed]:
+        """The runs that the record with this key is made of, the oldest first."""
+        own = unquote(key, errors="surrogateescape")
+        walk = Walk(self.root, "" if own == "." else own)
+        return _in_order(self._read(name, inside)[1] for name, inside in walk if inside == own)
 
     def _read(self, name: str, inside: str) -> tuple[_Stamp, Listed]:
         file = self.root / name / RUN
@@ -144,11 +131,15 @@ class Shelf:
         )
 
 
-def _is_directory(entry: os.DirEntry[str]) -> bool:
+def _is_link(path: Path) -> bool:
     try:
-        return entry.is_dir(follow_symlinks=False)
-    except OSError:
+        return path.is_symlink()
+    except OSError:  # a name that is too long: there is nothing
         return False
+
+
+def _in_order(found: Iterable[Listed]) -> list[Listed]:
+    return sorted(found, key=lambda one: (one.started_at, one.name))
 
 
 def _stamp(file: Path) -> _Stamp:
@@ -166,7 +157,8 @@ def _stamp(file: Path) -> _Stamp:
 
 def _document(file: Path) -> _Document:
     try:
-        document = msgspec.json.decode(file.read_bytes(), type=_Document)
+        with open_regular(file) as stream:
+            document = msgspec.json.decode(stream.read(_MAX_BYTES), type=_Document)
     except OSError as error:
         raise RecordError(f"{RUN} cannot be read: {error.strerror}") from error
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:

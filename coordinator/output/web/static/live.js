@@ -5,6 +5,9 @@
   const MAX_ROWS = 200;
   const LINE_POINTS = 60;
   const MAX_POINTS = 1800;
+  const MAX_SAID = 200;
+  const QUIET_S = 5;
+  const AGAIN_MS = 5000;
   const get = (id) => document.getElementById(id);
   const state = { times: [], plots: {}, lines: [], tables: [], runs: [], over: false };
   const shown = new Map(); // tables by title
@@ -208,18 +211,26 @@
     put(kept.left, hidden > 0 ? `${visible.length} of ${table.rows.length} rows are shown.` : "");
   }
 
+  function showNotices(notices) {
+    showList("notices", notices.map((text) => `! ${text}`));
+  }
+
   function showPicture(message) {
-    const picture = message.picture;
-    if (!picture) return;
+    const { picture } = message;
     put(get("title"), picture.title || "loadgen");
     document.title = `${picture.title || "loadgen"} - loadgen`;
     showWhere(picture.where);
     put(get("so-far"), picture.so_far);
     showHeadlines(picture.headlines);
-    showList("notices", picture.notices.map((text) => `! ${text}`));
+    showNotices(picture.notices);
     state.tables = message.tables;
     showPlots();
     showTables();
+  }
+
+  // Nothing was measured yet: the numbers of the run before must not stand there.
+  function showNothing() {
+    showPicture({ picture: { title: "", where: { phase: "No numbers yet." }, so_far: "", headlines: [], notices: [] }, tables: [] });
   }
 
   function showRuns(runs) {
@@ -260,23 +271,39 @@
     links.append(make("a", "Report with plots", { href: "/report" }), " - ", make("a", "Report as text", { href: "/text" }));
     links.append(` - record: ${over.record}`);
     result.append(reasons, links);
-    put(get("link"), "The run is over. This page stays until loadgen is ended with Ctrl-C.");
   }
 
   const said = [];
-  const source = new EventSource("/events");
-  const on = (event, handler) => source.addEventListener(event, (message) => handler(JSON.parse(message.data)));
+  let source;
+  let link = "new"; // then "open", "lost" or "full"
+  let heard = performance.now();
 
-  on("all", (message) => {
-    put(get("link"), "Live");
-    Object.assign(state, { times: message.times, plots: message.plots, lines: message.lines, tables: message.tables || [] });
+  function showLink() {
+    const quiet = Math.floor((performance.now() - heard) / 1000 / QUIET_S) * QUIET_S;
+    let words = "Live";
+    if (link === "new") words = "Connecting ...";
+    else if (link === "full") words = "Too many pages of this run are open. This one tries again.";
+    else if (link === "lost" && state.over) words = "No connection to loadgen, which has probably ended. This page shows its result.";
+    else if (link === "lost") words = "No connection to loadgen.";
+    else if (state.over) words = "The run is over. This page stays until loadgen is ended with Ctrl-C.";
+    else if (quiet > 0) words = `No news for ${quiet} s: what this page shows is older.`;
+    else if (document.body.classList.contains("between")) words = "Live. No run is being played.";
+    put(get("link"), words);
+  }
+
+  function showAll(message) {
+    link = "open";
+    Object.assign(state, { times: message.times, plots: message.plots, lines: message.lines });
     said.splice(0, said.length, ...message.said);
-    showPicture(message);
+    document.body.classList.toggle("between", message.between);
+    if (message.picture) showPicture(message);
+    else showNothing();
     showRuns(message.runs);
     showSaid(said);
     showOver(message.over);
-  });
-  on("picture", (message) => {
+  }
+
+  function addPicture(message) {
     const before = state.times.length;
     state.times.push(message.at_s);
     for (const plot of message.picture.plots) {
@@ -292,17 +319,53 @@
     if (message.points.length) state.lines.push(message.points);
     if (state.lines.length > LINE_POINTS) state.lines.shift();
     showPicture(message);
-  });
-  on("where", (message) => showWhere(message.where));
-  on("said", (message) => {
-    said.push(message.text);
-    showSaid(said);
-  });
-  on("runs", (message) => showRuns(message.runs));
-  on("over", (message) => showOver(message.over));
-  source.onerror = () => {
-    if (state.over) source.close();
-    const ended = state.over ? "loadgen has ended. What this page shows is the result." : "No connection to loadgen.";
-    put(get("link"), ended);
+  }
+
+  const handlers = {
+    all: showAll,
+    picture: addPicture,
+    where: (message) => {
+      showWhere(message.where);
+      showNotices(message.notices);
+    },
+    said: (message) => {
+      said.push(message.text);
+      if (said.length > MAX_SAID) said.shift();
+      showSaid(said);
+    },
+    runs: (message) => {
+      document.body.classList.add("between");
+      showRuns(message.runs);
+    },
+    over: (message) => showOver(message.over),
+    alive: () => {},
+    full: () => {
+      link = "full";
+      connectLater();
+    },
   };
+
+  function connect() {
+    source = new EventSource("/events");
+    for (const [event, handle] of Object.entries(handlers)) {
+      source.addEventListener(event, (message) => {
+        heard = performance.now();
+        handle(JSON.parse(message.data));
+        showLink();
+      });
+    }
+    source.onerror = () => {
+      link = "lost";
+      if (source.readyState === EventSource.CLOSED) connectLater(); // else it connects again by itself
+      showLink();
+    };
+  }
+
+  function connectLater() {
+    source.close();
+    setTimeout(connect, AGAIN_MS);
+  }
+
+  setInterval(showLink, 1000);
+  connect();
 })();
