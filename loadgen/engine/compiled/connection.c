@@ -195,6 +195,8 @@ static bool open_connection(struct engine *engine, struct connection *c, int64_t
 
 void connection_begin(struct engine *engine, struct connection *c)
 {
+    if (c->fetches && page_gives_up(engine, c))
+        return;
     if (!quota_take(engine, c))
         return;
     int64_t at_ns = now_ns();
@@ -358,6 +360,7 @@ void connection_stop(struct engine *engine, struct connection *c, int64_t at_ns)
         record(engine, c, at_ns, OUTCOME_CUT);
     c->doing = STOPPED;
     c->fetches = false;
+    c->flags = 0;
     set_urgent(engine, c, false);
     drop(engine, c);
 }
