@@ -15,7 +15,7 @@ TARGETS = {
     "that "
     "was under way when the window opened, the part inside of the window.",
     "connects": "Connections that were opened.",
-    "retries": "Requests that were sent once more, because the server had closed the kept connection.",
+    "retries": "Operations with a request that was sent once more, because the server had closed the kept connection.",
 }
 DISTURBANCE = {
     "run": "Directory of the run, relative to the record of a sweep; empty for a single run.",

@@ -21,6 +21,7 @@ TCP = {
     "iteration": "Measured window, counted from 0; empty outside of the measured windows.",
     "target": "Name of the VM or server.",
     "looks": "How often TCP connections were looked at.",
+    "skipped": "TCP connections that nobody looked at when they ended, because very many ended soon.",
     "retransmits": "Segments that the client sent again.",
     "out_of_order": "Segments that the client received out of order.",
     "segments_sent": "All segments that the client sent.",
@@ -34,7 +35,8 @@ TCP = {
     "non_conforming": "`spec`: connections that do not conform. Empty in a run that has no score.",
     "non_conforming_retransmits": "Of these, connections with a retransmit of the client.",
     "non_conforming_out_of_order": "Connections without one, but with segments out of order.",
-    "non_conforming_waited": "All others: they only waited for the server.",
+    "non_conforming_waited": "Slow connections with neither: they only waited for the server.",
+    "non_conforming_failed": "Connections with neither whose requests failed, or that had none.",
     "rtt_p50_ms": "Median of the samples.",
     "rtt_p99_ms": "99th percentile of the samples.",
 }

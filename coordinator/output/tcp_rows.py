@@ -18,7 +18,12 @@ from coordinator.output.judged import Judged
 from coordinator.output.measured import INTERVAL_S, Part, parts_of
 from coordinator.output.streams import OutputError
 from loadgen.measure.snapshot import Snapshot
+<<<<<<< HEAD
 from loadgen.measure.tcp_view import COUNTERS, TcpView
+=======
+from loadgen.measure.tcp_view import COUNTERS, TcpView, is_known
+from loadgen.model.units import NS_PER_MS
+>>>>>>> fengine
 from loadgen.verdict.http_result import HttpResult
 from loadgen.verdict.result import RunResult
 from loadgen.verdict.tcp_result import TcpRow
@@ -31,6 +36,7 @@ TCP_COLUMNS = (
     "iteration",
     "target",
     "looks",
+    "skipped",
     *(_TIMES.get(name, name) for name in COUNTERS),
     "rtt_min_ms",
     "rtt_p50_ms",
@@ -41,6 +47,7 @@ TCP_COLUMNS = (
     "non_conforming_retransmits",
     "non_conforming_out_of_order",
     "non_conforming_waited",
+    "non_conforming_failed",
 )
 
 
@@ -80,6 +87,7 @@ def _rows(part: Part, result: Any) -> Iterator[Mapping[str, object]]:
                 "iteration": "" if window < 0 else window,
                 "target": name_of(names, target),
                 "looks": int(row["looks"]),
+                "skipped": int(row["skipped"]),
                 **_counted(row),
                 "rtt_min_ms": millis(rtt.min_ns if rtt.total else None),
                 "rtt_p50_ms": millis(rtt.percentile_ns(50)),
@@ -107,6 +115,7 @@ def _of_window(row: TcpRow) -> dict[str, object]:
     blame = row.not_conforming
     return {
         "looks": row.looks,
+        "skipped": row.skipped,
         "retransmits": row.retransmits,
         "out_of_order": _known(row.out_of_order),
         "segments_sent": _known(row.segments_sent),
@@ -123,6 +132,7 @@ def _of_window(row: TcpRow) -> dict[str, object]:
         "non_conforming_retransmits": "" if blame is None else blame.retransmits,
         "non_conforming_out_of_order": "" if blame is None else _known(blame.out_of_order),
         "non_conforming_waited": "" if blame is None else blame.waited,
+        "non_conforming_failed": "" if blame is None else blame.failed,
     }
 
 
@@ -131,12 +141,11 @@ def _part(busy_s: float | None, share: float | None) -> object:
 
 
 def _counted(row: np.void) -> dict[str, object]:
-    looks = int(row["looks"])
     made: dict[str, object] = {}
     for name in COUNTERS:
-        known = name == "retransmits" or int(row["ordered" if name == "out_of_order" else "timed"]) == looks
         value = int(row[name])
-        made[_TIMES.get(name, name)] = "" if not known else f"{value / 1000:g}" if name in _TIMES else value
+        told = f"{value / 1000:g}" if name in _TIMES else value
+        made[_TIMES.get(name, name)] = told if is_known(name, row) else ""
     return made
 
 

@@ -23,7 +23,10 @@ _NEVER = 1 << 63
 
 
 class Sleeper(Protocol):
-    """An object that the agenda wakes.  Sleepers that are due at the same time are woken in the order of `number`."""
+    """An object that the agenda wakes.  Sleepers that are due at the same time are woken in the order of `number`.
+
+    Sleepers with equal numbers need an order of their own (`<`).
+    """
 
     number: int
 

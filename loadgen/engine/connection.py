@@ -108,7 +108,7 @@ class Connection:
         """End the segment: an operation in progress is recorded as CUT, and the TCP connection is closed."""
         if self._doing not in (_RESTING, _STOPPED):
             self._record(now_ns, Outcome.CUT)
-        self._doing = _STOPPED
+        self._doing, self._flags = _STOPPED, 0
         self._close()
 
     def sockets(self) -> Sequence[socket.socket]:

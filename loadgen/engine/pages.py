@@ -5,7 +5,8 @@ objects are the rows after the row of the page that have the flag EMBEDDED, in t
 the whole page is there.  A TCP connection requests the next object when it has all of the one before, and when its part
 of the line allows that.
 
-A page ends as its first failed request did.  No more objects are requested then; those that are under way are read.
+A page ends as its first failed request did.  No more objects are requested then; those that are under way are read,
+and those that wait for the line are given up when it is their turn.
 """
 
 from __future__ import annotations
@@ -36,6 +37,18 @@ class _Lane(Connection):
         self._user = user
         self.fetches = False  # whether an embedded object is under way, or waits for the line
 
+    def __lt__(self, other: _Lane) -> bool:
+        """False: in the agenda, those of a user that are due at the same time may come in any order."""
+        return False
+
+    def begin(self, now_ns: int) -> None:
+        """Begin the request, which is due, unless it is of an object whose page has failed."""
+        if self.fetches and self._user.has_failed:
+            self._user.give_up(self._due_ns)
+            self._go_on(now_ns)
+        else:
+            super().begin(now_ns)
+
     def fetch(self, row: int, now_ns: int) -> None:
         """Request the object of `row` as soon as the bytes of the request before have crossed the line."""
         context = self._context
@@ -53,6 +66,7 @@ class _Lane(Connection):
         """End the segment without a record."""
         self._doing = _STOPPED
         self.fetches = False
+        self._flags = 0
         self._close()
 
     @property
@@ -135,18 +149,29 @@ class User(_Lane):
         return [sock for lane in self._lanes for sock in Connection.sockets(lane)]
 
     def stop(self, now_ns: int) -> None:
-        """End the segment: a page in progress is recorded as CUT, with the bytes so far."""
+        """End the segment: a page in progress is recorded with the bytes so far, as CUT unless it has failed."""
         if self._page >= 0 or self.under_way:
             if self._page < 0:
                 self._page, self._page_due_ns, self._begun = self._row, self._due_ns, self._begun_ns()
             for lane in self._lanes:
                 if lane.under_way:
                     self._count(*lane.taken)
-            self._status = 0
-            self._write(now_ns, Outcome.CUT)
+            self._flags_of_page &= ~RESTED  # nobody rests after the end
+            if not self.has_failed:
+                self._ended_as, self._status = Outcome.CUT, 0
+            self._write(now_ns, self._ended_as)
         self._forget()
         for lane in self._lanes:
             lane.halt()
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether a request of the page has failed."""
+        return self._ended_as is not _OK
+
+    def give_up(self, due_ns: int) -> None:
+        """Do without an object for which the line was free at `due_ns`: the rest does not begin before."""
+        self._done_ns = max(self._done_ns, due_ns)
 
     def add(self, begun_ns: int, done_ns: int, received: int, outcome: Outcome, flags: int) -> None:
         """Add a request that has ended to the page; the first is that of the page itself."""

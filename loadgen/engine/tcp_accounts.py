@@ -1,9 +1,9 @@
 """Turns what the kernel counted for each connection into views of TCP, by window and target.  All engines share it.
 
 An engine has a table with one row (columns FIELDS) per connection of the load.  It looks at open TCP connections in
-turn, and at each TCP connection once more when it ends, so that the retransmits are complete; except for QUICK_LOOKS in
-a second, TCP connections that end within QUICK_NS are left out.  What was counted between two reports belongs to the
-window in which most of that time lies.
+turn, and at each TCP connection once more when it ends, so that the retransmits are complete.  Of TCP connections that
+end within QUICK_NS, it looks at QUICK_LOOKS in a second, and counts those that are skipped.  What was counted between
+two reports belongs to the window in which most of that time lies.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class TcpAccounts:
         middle_ns = (self._since_ns + now_ns) // 2
         self._since_ns = now_ns
         window = segment.index if segment.window_start_ns <= middle_ns < segment.window_end_ns else -1
-        seen = np.flatnonzero(new[:, len(COUNTERS)])
+        seen = np.flatnonzero(new[:, :_SUMS].any(axis=1))
         if not len(seen):
             return TcpView.NOTHING
         targets, number = np.unique(self._target_of[seen], return_inverse=True)

@@ -62,12 +62,14 @@ class TcpLooks(NoLooks):
         self._known = set[int]()  # descriptors of TCP connections that were looked at while they were open
         self._quick = 0  # ends of young TCP connections since `_quick_ns`
         self._quick_ns = 0
+        self._skipped: list[int] = []  # numbers of the connections whose TCP connections were not looked at
 
     def ended(self, number: int, sock: socket.socket, lived_ns: int) -> None:
         """Look at a TCP connection of the connection `number`, which is about to be closed, `lived_ns` old."""
         if lived_ns < QUICK_NS:
             self._quick += 1
             if self._quick > QUICK_LOOKS:
+                self._skipped.append(number)
                 if (descriptor := sock.fileno()) in self._known:
                     self._known.discard(descriptor)
                     self._looks.append((number, descriptor, True, b""))
@@ -102,6 +104,8 @@ class TcpLooks(NoLooks):
         looks, self._looks = self._looks, []
         if looks:
             self._add(looks)
+        skipped, self._skipped = self._skipped, []
+        np.add.at(self._table[:, FIELDS.index("skipped")], np.searchsorted(self._numbers, skipped), 1)
         return self._table
 
     def _add(self, looks: Sequence[_Look]) -> None:

@@ -44,10 +44,10 @@ class Cell:
     kind and group of the tape.  `bytes`: all bytes received, also by failed operations; in a closed loop without
     pacing, of an operation that was due before the window, the part inside.  `overdue`: cut operations
     that had exceeded a fixed tolerable time, or whose rate so far was not tolerable.  `connects`: TCP connections
-    opened.  `retries`: requests that were sent once more because the server had closed the kept TCP connection.
-    `rest_ns`: time that connections rested after
-    errors.  `surplus`: operations with bytes that no request asked for.  `statuses`: the status codes of whole replies
-    (loadgen.measure.codes).  The other histograms are in nanoseconds:
+    opened.  `retries`: operations with a request that was sent once more because the server had closed the kept TCP
+    connection.  `rest_ns`: time that connections rested after errors.  `surplus`: operations with bytes that no request
+    asked for.  `statuses`: the status codes of whole replies (loadgen.measure.codes).  The other histograms are in
+    nanoseconds:
     `response` (done - due) and `service` (done - sent) of ok operations, `lateness` (sent - due) of all sent ones.
     Of a failed or cut operation, these differences are only lower bounds of its times, and are kept apart:
     `response_failed` and `response_cut` have all such operations, `service_failed` and `service_cut` the sent ones.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 CONNECTED = 1  # a new TCP connection was opened for the operation
-RETRIED = 2  # the server had closed the kept TCP connection, so the request was sent once more on a new one
+RETRIED = 2  # the server had closed the kept TCP connection, so a request was sent once more on a new one
 RESTED = 4  # the connection rests afterwards (loadgen.engine.api.Load.error_rest_ns)
 SURPLUS = 8  # bytes that no request asked for came after the reply, or on the idle connection before the operation
 MORE_CONNECTS_SHIFT = 4  # how many TCP connections more than one were opened for a page with its objects, 0 to 4095

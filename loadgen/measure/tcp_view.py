@@ -34,9 +34,9 @@ acknowledged yet; of it, the server's receive window (`rwnd_limited_us`) or the 
 (`sndbuf_limited_us`) was the limit for a part, and the congestion window for the rest.
 """
 
-LOOKS = ("looks", "ordered", "timed")
+LOOKS = ("looks", "ordered", "timed", "skipped")
 """How often TCP connections were looked at; how often the kernel said `out_of_order` then (since Linux 5.4), and how
-often the other counters (since Linux 4.9)."""
+often the other counters (since Linux 4.9); and how many TCP connections were not looked at when they ended."""
 
 SLOT_DTYPE = np.dtype([("window", "<i4"), ("connection", "<u4"), ("retransmits", "<i8"), ("out_of_order", "<i8")])
 """A connection with a retransmit or a segment out of order in a window (-1: time that is not judged)."""
@@ -104,6 +104,13 @@ class TcpView:
 
 
 TcpView.NOTHING = TcpView(np.zeros(0, SLOT_DTYPE), np.zeros(0, PATH_DTYPE), Histograms.nothing(0))
+
+
+def is_known(name: str, sums: Mapping[str, int] | np.void) -> bool:
+    """Whether the kernel told the counter `name` at every look; `sums` has LOOKS."""
+    if name == "retransmits":
+        return True
+    return bool(sums["ordered" if name == "out_of_order" else "timed"] == sums["looks"])
 
 
 def read_tcp(wire: Mapping[str, Any]) -> TcpView:

@@ -129,6 +129,27 @@ def test_a_request_with_effects_is_not_repeated_and_no_rest_follows(engine: Make
     assert played.cell().rest_ns == played.cell().retries == 0
 
 
+@pytest.mark.parametrize("half", [False, True], ids=["closes", "shuts down"])
+@pytest.mark.parametrize("delay_s", [0.0, 0.04])
+def test_a_close_is_noticed_that_comes_while_reading_is_paused(engine: MakeEngine, delay_s: float, half: bool) -> None:
+    """At 400 kbit/s, the first 4 KB of a reply take 82 ms.  The rest is read then, and no request is sent after it."""
+
+    async def whole_then_closes(path: str, size: int, writer: Writer) -> bool:
+        await scripted.good(path, size, writer)
+        await asyncio.sleep(delay_s)
+        if half:
+            writer.write_eof()
+            await asyncio.sleep(60)
+        return False
+
+    op = Op(method="POST", size=4_500, think_ms=100)  # time in which a close is noticed that comes with the last bytes
+    options = {"requests": 5, "line_bps": 400_000, "paced_reads": True, "length_ns": 30 * NS_PER_S}
+    played, server = played_by(engine, whole_then_closes, op, connections=1, **options)
+    assert played.outcomes() == {Outcome.OK: 5}
+    assert server.connections == 5
+    assert played.cell().connects == 5
+
+
 def test_a_request_is_repeated_only_once(engine: MakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     with records_kept(monkeypatch) as kept:
         _, server = played_by(engine, closes_after(1, only_first()), Op(path="/a"), Op(path="/b"), connections=1)

@@ -14,7 +14,7 @@ import uvloop
 from numpy.typing import NDArray
 
 from loadgen.engine.api import Engine
-from loadgen.measure.record import MORE_CONNECTS_SHIFT, STATUS_SHIFT
+from loadgen.measure.record import MORE_CONNECTS_SHIFT, RESTED, STATUS_SHIFT
 from loadgen.measure.slot_time import total_ns
 from loadgen.model.bound import Bound
 from loadgen.model.outcome import Outcome
@@ -58,13 +58,13 @@ def load(
     behaviour: Behaviour,
     tape: OpTape,
     *,
-    until: tuple[str, int] = ("/page", 2),
+    until: tuple[str, int] | asyncio.Event = ("/page", 2),
     line_bps: int = LINE,
     paced_reads: bool = False,
     bound: Bound | None = None,
     timeout_ns: int = 5 * NS_PER_S,
 ) -> Found:
-    """Play until a path was requested so many times: the page before was recorded then, however slow the machine."""
+    """Play until an event, or until a path was requested so many times: the page before was recorded then."""
     made: list[Engine] = []
 
     def kept_engine(*given: Any) -> Engine:
@@ -72,10 +72,10 @@ def load(
         return made[0]
 
     async def scenario() -> tuple[Played, ScriptedServer]:
-        came = asyncio.Event()
+        came = until if isinstance(until, asyncio.Event) else asyncio.Event()
 
         async def watched(path: str, size: int, writer: Writer) -> bool:
-            if server.requests.count(until[0]) >= until[1]:
+            if isinstance(until, tuple) and server.requests.count(until[0]) >= until[1]:
                 came.set()
             return await behaviour(path, size, writer)
 
@@ -217,6 +217,53 @@ def test_a_page_fails_as_its_first_failed_request(
         assert found.server.requests.index("/page", 1) == number + 1
     (row,) = found.played.tallies()
     assert (row["ok"], row["bad"]) == (1, 1)
+
+
+def test_an_object_that_waits_for_the_line_of_a_failed_page_is_given_up(
+    engine: MakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first connection may request an object when the page has crossed its line; before, the other one fails."""
+
+    async def second_is_wrong(path: str, size: int, writer: Writer) -> bool:
+        return await (scripted.error_500 if path == "/object1" else scripted.good)(path, size, writer)
+
+    line_bps = 800_000  # 20 us for a byte on each of two connections
+    found = load(engine, monkeypatch, second_is_wrong, page_tape(), until=("/page", 2), line_bps=line_bps)
+    page, server = found.pages[0], found.server
+    assert server.requests[:3] == ["/page", "/object1", "/page"]
+    assert (page["outcome"], page["flags"] >> STATUS_SHIFT) == (Outcome.BAD_STATUS, 500)
+    free_ns = page["sent_ns"] + whole([PAGE]) * 20_000
+    assert page["done_ns"] >= free_ns  # the rest does not begin before the line is free
+    assert server.arrived_ns[2] >= page["done_ns"] + REST_NS
+
+
+def test_a_page_that_has_failed_is_not_cut_by_the_end(engine: MakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One object is never answered; of the other one, the server sees that the client has closed the connection."""
+    wrong: list[Writer] = []
+    requested, known = asyncio.Event(), asyncio.Event()
+
+    async def one_fails(path: str, size: int, writer: Writer) -> bool:
+        if path == "/page":
+            return await scripted.good(path, size, writer)
+        if path == "/object1":
+            await requested.wait()
+            wrong.append(writer)
+            writer.write(scripted.head(5, status="500 Oops", extra="Connection: close\r\n") + b"sorry")
+            return True
+        requested.set()
+        for _ in range(4_000):
+            if wrong and wrong[0].transport.is_closing():
+                break
+            await asyncio.sleep(0.005)
+        known.set()
+        return await scripted.silent(path, size, writer)
+
+    found = load(engine, monkeypatch, one_fails, page_tape(), until=known)
+    (page,) = found.records
+    assert (page["outcome"], page["flags"] >> STATUS_SHIFT) == (Outcome.BAD_STATUS, 500)
+    assert not page["flags"] & RESTED  # the end leaves no time for it
+    (row,) = found.played.tallies()
+    assert (row["ok"], row["bad"], row["cut"], row["rest_ns"]) == (0, 1, 0, 0)
 
 
 def test_a_page_that_the_end_cuts_is_recorded_once_with_its_bytes(

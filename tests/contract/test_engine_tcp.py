@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,15 @@ from loadgen.engine.tcp_accounts import QUICK_LOOKS
 from loadgen.host.counters import parse_snmp
 from loadgen.measure.tcp_view import TcpView
 from loadgen.model.target import Target
-from loadgen.model.units import NS_PER_MS
+from loadgen.model.units import NS_PER_MS, NS_PER_S
 from tests.support import scripted
 from tests.support.engines import ENGINES, MakeEngine, Played, play, python_engine
 from tests.support.http2_play import by_http2, run
-from tests.support.scripted import Behaviour, ScriptedServer
-from tests.support.tapes import Op, make_tape
+from tests.support.scripted import Behaviour, ScriptedServer, Writer
+from tests.support.tapes import Op, content, make_tape
 from tests.support.tls_files import TlsFiles, make_tls_files
+
+CONNECTIONS = 20
 
 
 @pytest.fixture(params=sorted(ENGINES))
@@ -109,3 +112,33 @@ def test_over_http2() -> None:
     view = played.totals.tcp
     assert sums(view, "looks") >= len(server.clients) == 2  # each TCP connection, not each stream
     assert sums(view, "retransmits") <= retransmits_here() - before
+
+
+def test_each_end_was_looked_at_or_skipped(engine: MakeEngine) -> None:
+    played = played_of(engine, scripted.good, Op(close=True), CONNECTIONS, length_ns=NS_PER_S)
+    made, view = connects(played), played.totals.tcp
+    assert sums(view, "looks") + sums(view, "skipped") >= made
+    assert sums(view, "skipped") <= max(0, made - QUICK_LOOKS)
+
+
+def test_the_round_trip_time_of_a_user_is_that_of_the_last_look(engine: MakeEngine) -> None:
+    """The second connection ends soon; on the first one, replies and their acknowledgements take 30 ms then."""
+
+    async def slower(path: str, size: int, writer: Writer) -> bool:
+        if path == "/closes":
+            writer.write(scripted.head(size, extra="Connection: close\r\n") + content(path, size))
+            return False
+        if path == "/later":
+            await asyncio.sleep(0.03)
+        return await scripted.good(path, size, writer)
+
+    page = [Op(path="/page"), Op(path="/stays", embedded=True), Op(path="/closes", embedded=True)]
+
+    async def scenario() -> Played:
+        async with ScriptedServer(slower) as server:
+            tape = make_tape([*page, *[Op(path="/later")] * 100], 1, lanes=2)
+            return await play(engine, tape, [server.port], length_ns=2 * NS_PER_S)
+
+    view = run(scenario).totals.tcp
+    assert view.rtt[0].total == 1
+    assert view.rtt[0].min_ns > 10 * NS_PER_MS

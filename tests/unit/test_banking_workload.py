@@ -137,7 +137,7 @@ def test_sizes_and_numbers_lie_in_the_published_ranges() -> None:
 def test_a_page_is_followed_by_its_images(tape: OpTape) -> None:
     at = [*page_rows(tape).tolist(), len(tape.ops)]
     for row, end in itertools.pairwise(at):
-        found = pages.parse_path(path_of(tape, row))
+        found = pages.SITE.parse_path(path_of(tape, row))
         assert found is not None
         assert found[0] == tape.ops["kind"][row]
         assert end - row - 1 == facts.IMAGES_OF[found[0]]
@@ -156,7 +156,7 @@ def test_the_replies_of_the_application_are_those_that_the_tape_expects(tape: Op
         if (of := path.partition("?")[0]) in seen:
             continue
         seen.add(of)
-        found = pages.parse_path(path)
+        found = pages.SITE.parse_path(path)
         body = pages.render(*found) if found else images.file_content(0, path.rpartition("/")[2])
         assert wrong_with(tape, row, body) == ""
         assert wrong_with(tape, row, body[:-1]) != ""
@@ -168,7 +168,7 @@ def test_a_session_is_that_of_one_of_50_users_per_connection(tape: OpTape) -> No
     user, row = None, 0
     seen = set()
     for _ in range(900):
-        found = pages.parse_path(path_of(tape, row))
+        found = pages.SITE.parse_path(path_of(tape, row))
         assert found is not None
         if found[0] == facts.LOGIN:
             user = found[1]
@@ -184,9 +184,9 @@ def test_a_session_is_that_of_one_of_50_users_per_connection(tape: OpTape) -> No
 )
 def test_no_other_path_is_opened(path: str) -> None:
     assert images.is_path("/file_set/banking/image00")
-    assert pages.parse_path("/dyn/banking/login?user=000001") == (0, 1)
+    assert pages.SITE.parse_path("/dyn/banking/login?user=000001") == (0, 1)
     assert not images.is_path(path)
-    assert pages.parse_path(path) is None
+    assert pages.SITE.parse_path(path) is None
 
 
 # --- where users start

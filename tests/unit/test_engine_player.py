@@ -14,12 +14,14 @@ import uvloop
 from loadgen.engine.api import Assignment, Load, Segment
 from loadgen.engine.connection import Connection
 from loadgen.engine.doing import Doing
+from loadgen.engine.pages import User
 from loadgen.engine.player import Player
 from loadgen.engine.vitals import Vitals
 from loadgen.model.bound import Bound
 from loadgen.model.shard import Shard
 from loadgen.model.target import Target
 from loadgen.model.units import NS_PER_MS, NS_PER_S
+from loadgen.schedule.optape import OpTape
 from tests.support.tapes import Op, make_tape
 
 
@@ -58,13 +60,14 @@ def player(
     port: int = 9,
     now_ns: Callable[[], int] = lambda: 0,
     ended: Callable[[Segment, str], None] = lambda segment, why: None,
+    tape: OpTape | None = None,
 ) -> Player:
     assignment = Assignment(
         worker="w",
         shard=Shard((0,)),
         targets=(Target(name="t", host=host, port=port),),
         shares=(1,),
-        tape=make_tape([Op()], 1, segments=2),
+        tape=tape or make_tape([Op()], 1, segments=2),
         load=Load(line_bps=400_000, bound=Bound.rate(320_000), timeout_ns=NS_PER_S),
     )
     return Player(assignment, loop, ended, now_ns=now_ns, vitals=Vitals())
@@ -171,3 +174,13 @@ def test_a_pause_of_the_connection_is_not_a_time_out_of_the_server(monkeypatch: 
     connection.wake(5 * NS_PER_S)
     connection.expire(5 * NS_PER_S + NS_PER_MS, NS_PER_S)
     assert connection._doing == Doing.READING
+
+
+def test_the_tcp_connections_of_a_user_may_be_due_at_the_same_time() -> None:
+    engine = player(StillLoop(), now_ns=lambda: 2 * NS_PER_S, tape=make_tape([Op(), Op(embedded=True)], 1, lanes=3))
+    (user,) = engine._connections
+    assert isinstance(user, User)
+    for lane in user._lanes:
+        engine._agenda.push(NS_PER_S, lane)
+    engine._agenda._fire()
+    assert not engine._agenda._heap

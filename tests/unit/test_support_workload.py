@@ -177,10 +177,10 @@ def test_the_replies_of_the_application_are_those_that_the_tape_expects(tape: Op
             _, _, directory, file = path.split("/")
             body = downloads.file_content(int(directory.removeprefix("dir")), file)
         else:
-            found = pages.parse_path(path)
+            found = pages.SITE.parse_path(path)
             assert found is not None
             assert found[0] == kind
-            body = pages.render(*found)
+            body = pages.SITE.render(*found)
         assert wrong_with(tape, row, body) == ""
         assert wrong_with(tape, row, body[:-1]) != ""
         assert wrong_with(tape, row, body.replace(b"support/", b"another/").replace(b"file_set", b"file-set")) != ""

@@ -17,7 +17,7 @@ from coordinator.record.writer import RecordWriter
 from tests.support import https
 from tests.support.tcp import tcp_view, with_tcp
 
-SEEN = {"looks": 2, "ordered": 2, "timed": 2, "segments_sent": 30, "busy_us": 1500}
+SEEN = {"looks": 2, "ordered": 2, "timed": 2, "skipped": 9, "segments_sent": 30, "busy_us": 1500}
 
 
 def rows(directory: Path) -> list[dict[str, str]]:
@@ -35,6 +35,7 @@ def test_the_rows(tmp_path: Path) -> None:
     assert (before["iteration"], before["retransmits"], before["segments_sent"]) == ("", "4", "")
     assert (before["rtt_min_ms"], before["out_of_order"]) == ("0.120000", "")
     assert (second["iteration"], second["looks"], second["segments_sent"], second["busy_ms"]) == ("0", "2", "30", "1.5")
+    assert (before["skipped"], second["skipped"], window["skipped"]) == ("0", "9", "9")
     assert (second["rtt_p50_ms"], second["connections"]) == ("", "")
     assert (window["interval_start_s"], window["iteration"], window["retransmits"]) == ("", "0", "0")
     assert (window["busy_ms"], window["lossy_connections"], window["non_conforming"]) == ("1.5", "1", "")

@@ -33,15 +33,15 @@ def test_non_conforming_connections_had_losses_or_waited() -> None:
     result = judge(measured(lossy_run()))
     first, second_one = result.iterations
     assert first.tcp is not None
-    assert first.tcp.not_conforming == Blame(connections=3, retransmits=1, out_of_order=0, waited=2)
+    assert first.tcp.not_conforming == Blame(connections=3, retransmits=1, out_of_order=0, waited=2, failed=0)
     assert (first.tcp.retransmits, first.tcp.looks, first.tcp.rtts) == (5, 15, 2)
     vm0, vm1 = (one.tcp for one in first.targets)
     assert vm0 is not None
     assert vm1 is not None
-    assert vm0.not_conforming == Blame(connections=1, retransmits=0, out_of_order=0, waited=1)
-    assert vm1.not_conforming == Blame(connections=2, retransmits=1, out_of_order=0, waited=1)
+    assert vm0.not_conforming == Blame(connections=1, retransmits=0, out_of_order=0, waited=1, failed=0)
+    assert vm1.not_conforming == Blame(connections=2, retransmits=1, out_of_order=0, waited=1, failed=0)
     assert second_one.tcp is not None
-    assert second_one.tcp.not_conforming == Blame(connections=3, retransmits=0, out_of_order=1, waited=2)
+    assert second_one.tcp.not_conforming == Blame(connections=3, retransmits=0, out_of_order=1, waited=2, failed=0)
     assert second_one.targets[1].tcp is None  # no TCP connection to it was seen
 
 

@@ -30,20 +30,34 @@ def judged(view: TcpView, states: Sequence[State] | None = None, targets: int = 
     return found
 
 
-def test_each_non_conforming_connection_had_losses_or_waited() -> None:
+def test_each_non_conforming_connection_had_losses_or_not() -> None:
     view = tcp_view(
         {(0, 0): SEEN, (0, 1): SEEN},
         {(0, 0): (3, 0), (0, 1): (1, 4), (0, 3): (0, 2), (0, 5): (9, 0), (1, 4): (7, 7)},
     )
     found = judged(view, (GOOD, SLOW, State.NO_REQUESTS, SLOW, State.ERRORS, LOST))
-    assert found.all.not_conforming == Blame(connections=4, retransmits=1, out_of_order=1, waited=2)
+    assert found.all.not_conforming == Blame(connections=4, retransmits=1, out_of_order=1, waited=0, failed=2)
     assert found.all.lossy == 4
     first, second = found.targets
     assert first is not None
     assert second is not None
-    assert first.not_conforming == Blame(connections=2, retransmits=1, out_of_order=0, waited=1)
-    assert second.not_conforming == Blame(connections=2, retransmits=0, out_of_order=1, waited=1)
+    assert first.not_conforming == Blame(connections=2, retransmits=1, out_of_order=0, waited=0, failed=1)
+    assert second.not_conforming == Blame(connections=2, retransmits=0, out_of_order=1, waited=0, failed=1)
     assert (first.connections, first.lossy) == (3, 2)
+
+
+def test_only_slow_connections_waited() -> None:
+    view = tcp_view({(0, 0): SEEN, (0, 1): SEEN}, {(0, 3): (1, 0)})
+    found = judged(view, (SLOW, GOOD, State.NO_REQUESTS, State.ERRORS, State.ERRORS, LOST)).all
+    assert found.not_conforming == Blame(connections=4, retransmits=1, out_of_order=0, waited=1, failed=2)
+    assert found.not_conforming.lost == 1
+
+
+def test_where_only_some_kernels_tell_the_order_each_connection_counts_once() -> None:
+    view = tcp_view({(0, 0): {**SEEN, "ordered": 2, "out_of_order": 3}}, {(0, 1): (0, 3)})
+    found = judged(view, (SLOW,) * 6).all
+    assert found.out_of_order is None  # of all segments received, some kernels told nothing
+    assert found.not_conforming == Blame(connections=6, retransmits=0, out_of_order=1, waited=5, failed=0)
 
 
 def test_sums_times_and_shares_of_one_window() -> None:
@@ -64,7 +78,7 @@ def test_what_is_not_known_is_none_and_nothing_seen_is_absent() -> None:
     assert old.retransmits == 1
     unknown = (old.segments_sent, old.out_of_order, old.busy_s, old.cwnd_limited, old.rtt_min_ms)
     assert unknown == (None,) * 5
-    assert old.not_conforming == Blame(connections=5, retransmits=1, out_of_order=None, waited=4)
+    assert old.not_conforming == Blame(connections=5, retransmits=1, out_of_order=None, waited=4, failed=0)
     assert judge_tcp(TcpView.NOTHING, 0, TARGET_OF, 2) is None
     assert judge_tcp(tcp_view({(1, 0): SEEN}, {}), 0, TARGET_OF, 2) is None
 
@@ -113,6 +127,17 @@ def test_the_report_says_it_in_one_line() -> None:
         ["vm03", *["-"] * 7],
     ]
     assert said(None, rows, "VM", "VMs") == []
+
+
+def test_the_report_says_what_was_not_looked_at_and_what_failed() -> None:
+    view = tcp_view({(0, 0): {**SEEN, "skipped": 1234}}, {})
+    found = judged(view, (SLOW, State.ERRORS, State.ERRORS, GOOD, GOOD, GOOD))
+    lines = said(found.all, [], "VM", "VMs")
+    assert lines[1:] == [
+        "  without 1,234 TCP connections that ended soon and were not looked at",
+        "0 of 3 non-conforming connections had retransmits or segments out of order; 1",
+        "only waited, 2 failed",
+    ]
 
 
 def test_without_losses_there_is_no_table() -> None:

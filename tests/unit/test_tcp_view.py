@@ -131,12 +131,14 @@ def test_of_many_short_tcp_connections_some_are_looked_at() -> None:
         for _ in range(QUICK_LOOKS + 3):
             looks.ended(0, sock, QUICK_NS - 1)
         assert column(looks.table(), "looks") == [1 + QUICK_LOOKS]
+        assert column(looks.table(), "skipped") == [3]
         seen = column(looks.table(), "retransmits")[0]
         looks.ended(0, sock, QUICK_NS)  # old enough
         assert column(looks.table(), "retransmits") == [seen + 2]
         looks.look(3 * NS_PER_S, [Slot(0)])
         looks.ended(0, sock, 0)
     assert column(looks.table(), "looks") == [3 + QUICK_LOOKS]
+    assert column(looks.table(), "skipped") == [3]
 
 
 SEGMENT = Segment(
@@ -184,6 +186,13 @@ def test_a_view_has_the_sums_of_targets_and_the_connections_with_losses() -> Non
         (3, 1, 0, 0, 3),
     ]
     assert list(view.rtt) == [Histogram.of(np.array([120 * US])), Histogram.of(np.array([80 * US]))]
+
+
+def test_what_is_new_without_a_look_is_in_the_view() -> None:
+    accounts = TcpAccounts(np.array([4, 5]), np.array([0, 1], np.int32), 0)
+    accounts.start(SEGMENT)
+    view = accounts.view(table({"skipped": 7}, {"retransmits": 2}), SEGMENT, 3 * NS_PER_S)
+    assert view.paths[["target", "looks", "skipped", "retransmits"]].tolist() == [(0, 0, 7, 0), (1, 0, 0, 2)]
 
 
 def test_streams_of_a_lossy_tcp_connection_share_its_numbers() -> None:

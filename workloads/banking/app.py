@@ -13,11 +13,11 @@ from workloads.page_app import page_app
 def vm_app(docroot: Path, workdir: Path, static: bool) -> web.Application:
     """The application of a VM, as :attr:`workloads.api.ServerFiles.app` describes; it keeps nothing in `workdir`."""
     files = docroot if static else None
-    return page_app(pages.ROOT, _page, docroot=files, is_file=images.is_path, send=_image)
+    return page_app(pages.SITE.root, _page, docroot=files, is_file=images.is_path, send=_image)
 
 
 def _page(path: str) -> bytes | None:
-    found = pages.parse_path(path)
+    found = pages.SITE.parse_path(path)
     return None if found is None else pages.render(*found)
 
 

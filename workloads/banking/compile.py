@@ -26,6 +26,7 @@ from loadgen.schedule.optape import (
     OpTape,
     StringsBuilder,
 )
+from workloads import site
 from workloads.banking import chain, facts, images, pages
 from workloads.circle import start_inside
 from workloads.content import header_line
@@ -137,7 +138,7 @@ def _texts(
     for image, size in enumerate(facts.IMAGE_BYTES):
         put(image, images.name(image), f"/{images.name(image)}", size, images.STRIDE_BYTES)
     for at, (one, of) in enumerate(keys.T.tolist(), start=shown):
-        put(at, pages.name(one, of), pages.path(one, of), facts.PAGE_BYTES[one], pages.STRIDE_BYTES)
-        checks["anchor"][at], checks["suffix"][at] = strings.add(pages.ANCHOR), strings.add(pages.SUFFIX)
+        put(at, pages.SITE.name(one, of), pages.SITE.path(one, of), facts.PAGE_BYTES[one], site.STRIDE_BYTES)
+        checks["anchor"][at], checks["suffix"][at] = strings.add(site.ANCHOR), strings.add(site.SUFFIX)
     page_check = shown + page_check.reshape(-1)
     return checks, page_check, lines[page_check], lines[:shown]

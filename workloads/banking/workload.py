@@ -83,7 +83,7 @@ class ImagesNeeded:
     @property
     def app_path(self) -> str:
         """The first page."""
-        return pages.path(facts.LOGIN, 0)
+        return pages.SITE.path(facts.LOGIN, 0)
 
     def prepare(self, root: Path, progress: Progress) -> int:
         """Make the images if they are missing; see :func:`workloads.fileset.ensure`."""

@@ -13,12 +13,12 @@ from workloads.support import downloads, pages
 def vm_app(docroot: Path, workdir: Path, static: bool) -> web.Application:
     """The application of a VM, as :attr:`workloads.api.ServerFiles.app` describes; it keeps nothing in `workdir`."""
     files = docroot if static else None
-    return page_app(pages.ROOT, _page, docroot=files, is_file=downloads.is_path, send=_download)
+    return page_app(pages.SITE.root, _page, docroot=files, is_file=downloads.is_path, send=_download)
 
 
 def _page(path: str) -> bytes | None:
-    found = pages.parse_path(path)
-    return None if found is None else pages.render(*found)
+    found = pages.SITE.parse_path(path)
+    return None if found is None else pages.SITE.render(*found)
 
 
 def _download(file: Path) -> web.StreamResponse:

@@ -21,6 +21,7 @@ from loadgen.model.bound import Bound, BoundKind
 from loadgen.model.plan import SpecPlan
 from loadgen.model.units import NS_PER_MS, NS_PER_S
 from loadgen.schedule.optape import CHECK_DTYPE, CLOSE_AFTER, KEEP_ALIVE, OP_DTYPE, START_DTYPE, OpTape, StringsBuilder
+from workloads import site
 from workloads.circle import start_inside
 from workloads.content import header_line
 from workloads.deal import SESSIONS, deal_sessions
@@ -145,9 +146,9 @@ def _put(draws: _Draws, strings: StringsBuilder) -> tuple[NDArray[np.void], NDAr
             name = downloads.name(item, downloads.FILES[file])
             path, size, stride_bytes = f"/{name}", int(_SIZES[file]), downloads.STRIDE_BYTES
         else:
-            name, path = pages.name(kind, item), pages.path(kind, item)
-            size, stride_bytes = facts.PAGE_BYTES[kind], pages.STRIDE_BYTES
-            checks["anchor"][at], checks["suffix"][at] = strings.add(pages.ANCHOR), strings.add(pages.SUFFIX)
+            name, path = pages.SITE.name(kind, item), pages.SITE.path(kind, item)
+            size, stride_bytes = facts.PAGE_BYTES[kind], site.STRIDE_BYTES
+            checks["anchor"][at], checks["suffix"][at] = strings.add(site.ANCHOR), strings.add(site.SUFFIX)
         lines[at] = strings.add(f"GET {path} HTTP/1.1\r\n".encode())
         checks["content_bytes"][at], checks["stride_bytes"][at] = size, stride_bytes
         checks["prefix"][at] = strings.add(header_line(size, name))

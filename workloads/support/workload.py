@@ -79,7 +79,7 @@ class DownloadsNeeded:
     @property
     def app_path(self) -> str:
         """The first page."""
-        return pages.path(facts.HOME, 0)
+        return pages.SITE.path(facts.HOME, 0)
 
     def prepare(self, root: Path, progress: Progress) -> int:
         """Make the directories that are missing; see :func:`workloads.fileset.ensure`."""

@@ -37,6 +37,8 @@ def tcp_lines(whole: TcpRow | None, rows: Sequence[Row], one: str, many: str) ->
     if whole is None:
         return
     yield Text(f"TCP (client's end): {', '.join(_sums(whole))}")
+    if whole.skipped:
+        yield Text(f"  without {fmt.count(whole.skipped)} TCP connections that ended soon and were not looked at")
     if whole.rtts:
         times = "/".join(fmt.millis(value) for value in (whole.rtt_min_ms, whole.rtt_p50_ms, whole.rtt_p99_ms))
         yield Text(f"  round-trip time min/p50/p99 {times} ms")
@@ -50,10 +52,10 @@ def tcp_lines(whole: TcpRow | None, rows: Sequence[Row], one: str, many: str) ->
 
 def say_blame(blame: Blame) -> str:
     """What TCP did on the connections that do not conform, in a sentence."""
-    lost = blame.retransmits + (blame.out_of_order or 0)
     had = "retransmits" if blame.out_of_order is None else "retransmits or segments out of order"
-    number = f"{fmt.count(lost)} of {fmt.count(blame.connections)}"
-    return f"{number} non-conforming connections had {had}; {fmt.count(blame.waited)} only waited"
+    number = f"{fmt.count(blame.lost)} of {fmt.count(blame.connections)}"
+    failed = f", {fmt.count(blame.failed)} failed" if blame.failed else ""
+    return f"{number} non-conforming connections had {had}; {fmt.count(blame.waited)} only waited{failed}"
 
 
 def _sums(row: TcpRow) -> Iterator[str]:
@@ -91,7 +93,7 @@ def _table(rows: Sequence[Row], one: str, many: str) -> Iterator[RenderableType]
     yield Text(folded_title(f"TCP of the {many}", shown, folded), "bold")
     table = plain_table("")
     table.add_column(one, no_wrap=True, max_width=16)
-    titles = ("resent", "unordered", "lossy", "RTT p50", "p99", *(("slow: lost", "waited") if judged else ()))
+    titles = ("resent", "unordered", "lossy", "RTT p50", "p99", *(("bad: lost", "waited") if judged else ()))
     for title in titles:
         table.add_column(title, justify="right", no_wrap=True)
     for row in shown:
@@ -115,5 +117,5 @@ def _cells(row: TcpRow, *, judged: bool) -> Iterator[str]:
     yield fmt.millis(row.rtt_p99_ms)
     if judged:
         blame = row.not_conforming
-        yield fmt.NOTHING if blame is None else fmt.count(blame.retransmits + (blame.out_of_order or 0))
+        yield fmt.NOTHING if blame is None else fmt.count(blame.lost)
         yield fmt.NOTHING if blame is None else fmt.count(blame.waited)

@@ -20,10 +20,11 @@ class TcpBlame(Struct, kw_only=True):
         Count | None,
         Meta(
             description="Connections without a retransmit of the client, but with segments that came out of order: "
-            "replies were lost or overtaken on the way. Null when the kernel does not count them."
+            "replies were lost or overtaken on the way. Null when no kernel counts them."
         ),
     ]
-    waited: Annotated[int, Meta(ge=0, description="All others: they only waited for the server.")]
+    waited: Annotated[int, Meta(ge=0, description="Slow connections with neither: they only waited for the server.")]
+    failed: Annotated[int, Meta(ge=0, description="Connections with neither whose requests failed, or that had none.")]
 
 
 class TcpPart(Struct, kw_only=True):
@@ -33,6 +34,14 @@ class TcpPart(Struct, kw_only=True):
     looks: Annotated[
         int,
         Meta(ge=0, description="How often TCP connections were looked at: in turn, and each one when it was closed."),
+    ]
+    skipped: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="TCP connections that were not looked at when they were closed, because more than 1,000 of an "
+            "engine that were younger than 200 ms were closed in a second. The other numbers are without theirs.",
+        ),
     ]
     retransmits: Annotated[
         int, Meta(ge=0, description="Segments that the client sent again, SYN included. Replies are not the client's.")

@@ -45,6 +45,7 @@ static void drop(struct engine *engine, struct connection *c)
     tcp_look(engine, c, true);
     close(c->fd);
     c->fd = -1;
+    c->ended = false;
     atomic_fetch_sub_explicit(&engine->open_sockets, 1, memory_order_relaxed);
 }
 
@@ -194,6 +195,8 @@ static bool open_connection(struct engine *engine, struct connection *c, int64_t
 
 void connection_begin(struct engine *engine, struct connection *c)
 {
+    if (c->fetches && page_gives_up(engine, c))
+        return;
     if (!quota_take(engine, c))
         return;
     int64_t at_ns = now_ns();
@@ -249,9 +252,8 @@ static void wrong(struct engine *engine, struct connection *c, int64_t at_ns, in
     fail(engine, c, at_ns, outcome);
 }
 
-/* Read until the kernel has no more bytes, the reply is complete, or other connections must have their turn.
-   `ended`: the server has closed its side. */
-static void read_reply(struct engine *engine, struct connection *c, bool ended)
+/* Read until the kernel has no more bytes, the reply is complete, or other connections must have their turn. */
+static void read_reply(struct engine *engine, struct connection *c)
 {
     for (int reads = 0; reads < READS; reads++) {
         int64_t stamp_ns = 0, ahead = reply_unchecked_ahead(&c->reply);
@@ -282,7 +284,7 @@ static void read_reply(struct engine *engine, struct connection *c, bool ended)
             if (c->reply.status == 400 && !skip && !is_right_status(&engine->tape, c->row, 400) && c->number != NOBODY)
                 show(&engine->shown, c->target, OUTCOME_BAD_STATUS,
                      reply_wants_tls(engine->buffer + REPLY_ROOM_BYTES, (size_t)got));
-            finish(engine, c, at_ns, ended);
+            finish(engine, c, at_ns, c->ended);
             return;
         }
         if (result != REPLY_MORE) {
@@ -293,7 +295,7 @@ static void read_reply(struct engine *engine, struct connection *c, bool ended)
         if (engine->load.paced_reads && !c->unsent) {
             if (pause_if_ahead(engine, c))
                 return;
-        } else if ((size_t)got < wanted && !ended) {
+        } else if ((size_t)got < wanted && !c->ended) {
             return;
         }
     }
@@ -304,6 +306,8 @@ static void read_reply(struct engine *engine, struct connection *c, bool ended)
 
 void connection_event(struct engine *engine, struct connection *c, uint32_t events)
 {
+    if (c->fd >= 0 && events & ENDED)
+        c->ended = true; /* an edge-triggered event does not repeat, and the reply may be read in several turns */
     if (c->fd < 0 || c->doing == PAUSED) /* a paused connection reads when it is woken */
         return;
     if (c->doing == RESTING || c->doing == FREE) {
@@ -320,7 +324,7 @@ void connection_event(struct engine *engine, struct connection *c, uint32_t even
     int64_t sent_ns = c->sent_ns;
     uint32_t flags = c->flags;
     if (events & READABLE)
-        read_reply(engine, c, events & ENDED);
+        read_reply(engine, c);
     if (events & EPOLLOUT && c->unsent && c->sent_ns == sent_ns && c->flags == flags &&
         (c->doing == CONNECTING || c->doing == SENDING)) {
         c->progress_ns = engine->woke_ns;
@@ -333,7 +337,7 @@ void connection_wake(struct engine *engine, struct connection *c)
     if (c->doing == PAUSED) {
         c->doing = READING;
         c->progress_ns = engine->woke_ns; /* the connection itself stopped reading: the server is not to blame */
-        read_reply(engine, c, false);
+        read_reply(engine, c);
     } else if (engine->load.open || c->number == NOBODY) {
         openloop_free(engine, c);
     } else {
@@ -356,6 +360,7 @@ void connection_stop(struct engine *engine, struct connection *c, int64_t at_ns)
         record(engine, c, at_ns, OUTCOME_CUT);
     c->doing = STOPPED;
     c->fetches = false;
+    c->flags = 0;
     set_urgent(engine, c, false);
     drop(engine, c);
 }

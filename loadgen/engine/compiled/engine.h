@@ -64,6 +64,7 @@ struct connection {
     uint8_t doing;
     uint8_t lane; /* see page.h */
     bool fetches; /* an embedded object is under way, or waits for the line */
+    bool ended;   /* the server has closed its side of the TCP connection */
     uint32_t flags; /* those of a record, of the current operation or of the next one */
     bool unsent;    /* the kernel has not accepted the whole request yet */
     bool urgent;    /* see rest() in engine.c */

@@ -130,6 +130,17 @@ void page_freed(struct engine *engine, struct connection *freed)
         end_page(engine, first);
 }
 
+bool page_gives_up(struct engine *engine, struct connection *c)
+{
+    struct page *page = page_of(engine, c);
+    if (page->ended_as == OUTCOME_OK)
+        return false;
+    if (c->due_ns > page->done_ns) /* the rest begins when nothing waits for the line any more */
+        page->done_ns = c->due_ns;
+    page_freed(engine, c);
+    return true;
+}
+
 void page_stop(struct engine *engine, const struct connection *first, int64_t at_ns)
 {
     struct page *page = page_of(engine, first);
@@ -142,5 +153,7 @@ void page_stop(struct engine *engine, const struct connection *first, int64_t at
     for (const struct connection *c = first; c < end; c += engine->users)
         if (under_way(c))
             count(page, c);
-    write_record(engine, page, first->number, at_ns, OUTCOME_CUT, 0);
+    page->flags &= ~(uint32_t)RESTED; /* nobody rests after the end */
+    bool failed = page->ended_as != OUTCOME_OK;
+    write_record(engine, page, first->number, at_ns, failed ? page->ended_as : OUTCOME_CUT, failed ? page->status : 0);
 }

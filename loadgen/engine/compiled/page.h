@@ -12,6 +12,8 @@ void page_add(struct engine *engine, const struct connection *c, int64_t begun_n
               enum outcome outcome);
 /* `c` has nothing to do: give the next objects to the connections that are free, or end the page. */
 void page_freed(struct engine *engine, struct connection *c);
+/* Whether the object that `c` has to request now is given up, because its page has failed; `c` is free then. */
+bool page_gives_up(struct engine *engine, struct connection *c);
 /* End the segment: called for the first lane before the others, when all still have their sockets. */
 void page_stop(struct engine *engine, const struct connection *c, int64_t at_ns);
 

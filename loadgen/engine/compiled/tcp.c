@@ -1,6 +1,7 @@
 /* Looks at TCP connections (TCP_INFO): some in turn, and each one at its end.  See loadgen/engine/tcp_accounts.py. */
 #define _GNU_SOURCE
 #include <netinet/tcp.h>
+#include <sched.h>
 #include <string.h>
 
 #include "engine.h"
@@ -26,10 +27,21 @@ static int64_t number_at(const char *info, size_t bytes, size_t at, bool wide)
     return (int64_t)whole;
 }
 
+static void set(struct tcp_row *row, int field, int64_t value)
+{
+    atomic_store_explicit(&row->of[field], value, memory_order_release); /* not seen before the odd turn */
+}
+
 static void add(struct tcp_row *row, int field, int64_t more)
 {
-    int64_t had = atomic_load_explicit(&row->of[field], memory_order_relaxed);
-    atomic_store_explicit(&row->of[field], had + more, memory_order_relaxed);
+    set(row, field, atomic_load_explicit(&row->of[field], memory_order_relaxed) + more);
+}
+
+/* Begin or end to write a row. */
+static void turn(struct tcp_row *row)
+{
+    uint64_t turns = atomic_load_explicit(&row->turn, memory_order_relaxed);
+    atomic_store_explicit(&row->turn, turns + 1, memory_order_release);
 }
 
 /* Whether a TCP connection ends so soon that it is not looked at, because there were many such ends. */
@@ -55,12 +67,15 @@ void tcp_look(struct engine *engine, const struct connection *c, bool ended)
     if (c->number == NOBODY)
         return;
     size_t slot = (size_t)(c - engine->connections);
-    struct tcp_row *row = &engine->tcp.rows[slot];
+    struct tcp_row *row = &engine->tcp.rows[c->lane ? slot % engine->users : slot];
     int64_t *seen = engine->tcp.seen[slot];
-    if ((ended && ends_quickly(engine, c)) || getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, info, &bytes)) {
+    bool skipped = ended && ends_quickly(engine, c);
+    if (skipped || getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, info, &bytes)) {
         memset(seen, 0, sizeof *engine->tcp.seen);
+        add(row, TCP_SKIPPED, skipped);
         return;
     }
+    turn(row);
     for (int i = 0; i < TCP_COUNTERS; i++) {
         int64_t now = number_at(info, bytes, COUNTER_AT[i], i >= FIRST_TIME);
         if (now > seen[i])
@@ -73,8 +88,9 @@ void tcp_look(struct engine *engine, const struct connection *c, bool ended)
     int64_t rtt_us = number_at(info, bytes, RTT_AT, false);
     if (rtt_us) {
         add(row, TCP_RTTS, 1);
-        atomic_store_explicit(&row->of[TCP_RTT_US], rtt_us, memory_order_relaxed);
+        set(row, TCP_RTT_US, rtt_us);
     }
+    turn(row);
 }
 
 void tcp_look_around(struct engine *engine, int64_t at_ns)
@@ -94,24 +110,18 @@ void tcp_look_around(struct engine *engine, int64_t at_ns)
     }
 }
 
-/* The number of a user: the sum over the user's connections (see page.h), or a sample of one of them. */
-static int64_t of_user(const struct engine *engine, size_t user, int field)
+/* Copy a row; false when it was written meanwhile. */
+static bool copy(const struct tcp_row *row, int64_t *to)
 {
-    int64_t found = atomic_load_explicit(&engine->tcp.rows[user].of[field], memory_order_relaxed);
-    for (uint32_t lane = 1; lane < engine->lanes; lane++) {
-        const struct tcp_row *row = &engine->tcp.rows[user + lane * engine->users];
-        int64_t more = atomic_load_explicit(&row->of[field], memory_order_relaxed);
-        if (field != TCP_RTT_US)
-            found += more;
-        else if (more)
-            found = more;
-    }
-    return found;
+    uint64_t turns = atomic_load_explicit(&row->turn, memory_order_acquire);
+    for (int field = 0; field < TCP_FIELDS; field++)
+        to[field] = atomic_load_explicit(&row->of[field], memory_order_acquire);
+    return !(turns & 1) && atomic_load_explicit(&row->turn, memory_order_relaxed) == turns;
 }
 
 void engine_tcp(const struct engine *engine, int64_t *table, size_t rows)
 {
     for (size_t i = 0; i < rows && i < engine->connection_count; i++)
-        for (int field = 0; field < TCP_FIELDS; field++)
-            table[i * TCP_FIELDS + field] = of_user(engine, i, field);
+        while (!copy(&engine->tcp.rows[i], &table[i * TCP_FIELDS]))
+            sched_yield();
 }

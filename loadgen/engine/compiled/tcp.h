@@ -18,18 +18,21 @@ enum {
     TCP_LOOKS = TCP_COUNTERS,
     TCP_ORDERED,
     TCP_TIMED,
+    TCP_SKIPPED,
     TCP_RTTS,
     TCP_RTT_US,
     TCP_FIELDS
 };
 
-/* The rows are written by the playing thread, and read by the controlling one. */
+/* The rows are written by the playing thread, and read by the controlling one, which reads a row again if it was
+   written meanwhile: it sees each look as a whole. */
 struct tcp_row {
+    atomic_uint_fast64_t turn; /* odd while the row is written */
     atomic_int_fast64_t of[TCP_FIELDS];
 };
 
 struct tcp_table {
-    struct tcp_row *rows;                 /* one per connection slot */
+    struct tcp_row *rows;                 /* one per connection slot; that of the first lane for all (page.h) */
     int64_t (*seen)[TCP_COUNTERS];        /* of the open TCP connection of the slot */
     int64_t round_ns, due_ns;             /* the times of the last round, and of the next group of looks */
     uint32_t next;                        /* the slot to look at */
