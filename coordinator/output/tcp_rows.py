@@ -18,12 +18,7 @@ from coordinator.output.judged import Judged
 from coordinator.output.measured import INTERVAL_S, Part, parts_of
 from coordinator.output.streams import OutputError
 from loadgen.measure.snapshot import Snapshot
-<<<<<<< HEAD
-from loadgen.measure.tcp_view import COUNTERS, TcpView
-=======
 from loadgen.measure.tcp_view import COUNTERS, TcpView, is_known
-from loadgen.model.units import NS_PER_MS
->>>>>>> fengine
 from loadgen.verdict.http_result import HttpResult
 from loadgen.verdict.result import RunResult
 from loadgen.verdict.tcp_result import TcpRow

@@ -143,7 +143,6 @@ def test_a_port_that_is_taken_is_one_line_before_anything_happens(tmp_path: Path
     assert not (tmp_path / "runs").exists()
 
 
-<<<<<<< HEAD
 def test_the_page_has_the_verdict_also_when_nobody_takes_the_result(tmp_path: Path) -> None:
     with played(tmp_path, "--web", "127.0.0.1:0", "--html", "report.html") as (process, lines):
         assert process.stdout is not None
@@ -154,7 +153,8 @@ def test_the_page_has_the_verdict_also_when_nobody_takes_the_result(tmp_path: Pa
         assert (tmp_path / "report.html").exists()
         process.send_signal(signal.SIGINT)
         assert process.wait(_LONGEST_S) == 128 + signal.SIGPIPE
-=======
+
+
 def test_pages_and_metrics_at_one_port_are_refused_in_one_line(tmp_path: Path) -> None:
     done = loadgen("http", "http://127.0.0.1:1/", "--web", ":8089", "--metrics", ":8089", cache=tmp_path, cwd=tmp_path)
     assert done.code == 2
@@ -182,4 +182,3 @@ def test_ctrl_c_ends_the_pages_of_records_while_one_is_read(tmp_path: Path) -> N
         process.kill()
         process.communicate()
         intervals.unlink()
->>>>>>> fweb
