@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from coordinator.cli.fleet_options import take_choice
+from coordinator.cli.panels import CONTEXT
 from coordinator.cli.plan_options import start_from
 from loadgen.model.errors import PlanError
 
@@ -64,4 +65,6 @@ def _spec(file: Path) -> tuple[SpecPlan, FleetChoice]:
 
 def _given(command: Any, file: Path) -> dict[str, Any]:
     """The options of `command --plan FILE`, as that command gets them."""
-    return dict(command.make_context(command.name, ["--plan", str(file)]).params)
+    # A command keeps the help option that it created first.
+    context = command.make_context(command.name, ["--plan", str(file)], **CONTEXT)
+    return dict(context.params)
