@@ -10,6 +10,7 @@ from coordinator.cli.options import docroot_option
 from coordinator.cli.panels import command, option
 from coordinator.cli.workload_options import named, workload_option
 from coordinator.starting import end_in_order
+from loadgen.model.address import format_address
 from loadgen.model.plan import Server
 from loadgen.model.target import Target
 
@@ -78,9 +79,9 @@ def serve(port: int, host: str, server: str, connections: int, workload: str | N
 
     def ready(target: Target) -> None:
         facts = deployment.facts
-        click.echo(
-            f"{facts.server} {facts.version} serves on http://{target.authority}/  (Ctrl-C ends the server)", err=True
-        )
+        # In a URL, the % before the interface of a link-local address is %25 (RFC 6874).
+        where = format_address(target.host.replace("%", "%25"), target.port)
+        click.echo(f"{facts.server} {facts.version} serves on http://{where}/  (Ctrl-C ends the server)", err=True)
 
     end_in_order()
     uvloop.run(serve_until_ended(deployment, ready))
