@@ -96,5 +96,6 @@ def _limit(run: Pace, gain: float | None, times: float | None, *, at_least: bool
         # An engine more that changes nothing may as well have found no core, so the engines must have been idle, too.
         return Limit.FAR if idle and gain is not None else Limit.UNKNOWN
     if times >= AMPLE_TIMES:
-        return Limit.FAR
+        # An engine that is busy for most of its time has little left, whatever it did against the responder.
+        return Limit.FAR if idle or run.busy is None else Limit.NEAR
     return Limit.UNKNOWN if at_least else Limit.NEAR  # at least: the responder was the limit

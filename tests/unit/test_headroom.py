@@ -79,12 +79,14 @@ def pace(per_s: float, busy: float | None = 0.5) -> Pace:
     ("run", "more", "alone", "limit"),
     [
         (pace(100, 0.91), pace(100), pace(900, 0.9), Limit.GENERATOR),
-        (pace(100, 0.9), pace(100), pace(900, 0.9), Limit.FAR),
+        (pace(100, 0.9), pace(100), pace(900, 0.9), Limit.NEAR),
+        (pace(100, 0.66), pace(100), pace(900, 0.9), Limit.FAR),
         (pace(100, 0.8), pace(100), pace(109, 0.9), Limit.GENERATOR),
         (pace(100, 0.8), pace(100), pace(111, 0.9), Limit.NEAR),
         (pace(100, 0.8), pace(100), pace(149, 0.9), Limit.NEAR),
         (pace(100, 0.8), pace(100), pace(149, 0.8), Limit.UNKNOWN),
-        (pace(100, 0.8), pace(100), pace(150, 0.8), Limit.FAR),
+        (pace(100, 0.8), pace(100), pace(150, 0.8), Limit.NEAR),
+        (pace(100, 0.6), pace(100), pace(150, 0.8), Limit.FAR),
         (pace(100, 0.8), pace(111), pace(149, 0.9), Limit.GENERATOR),
         (pace(100, 0.8), pace(111), pace(150, 0.9), Limit.UNKNOWN),  # the two runs contradict each other
         (pace(100, 0.2), pace(111), pace(500, 0.9), Limit.UNKNOWN),
