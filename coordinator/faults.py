@@ -25,6 +25,6 @@ def as_error(error: Exception, write: Callable[[str], object]) -> LoadgenError:
 
 
 def say_stopped(what: str, error: Exception, say: Callable[[str], object]) -> None:
-    """Say that a part of loadgen failed that no run needs; of a bug, with its traceback."""
+    """Say that a part of loadgen which no run needs has failed; a bug is shown with its traceback."""
     found = as_error(error, lambda trace: say(trace.rstrip()))
     say(f"{what} stopped, the run goes on: {found.message}")

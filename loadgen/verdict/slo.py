@@ -109,7 +109,8 @@ class Slo:
             low, high = span.low / NS_PER_MS, span.high / NS_PER_MS
             if high > _CLOSE * low:
                 missing = times.failed.total + times.cut.total
-                detail += f"; it lies between {low:,.4g} and {high:,.4g} ms, because {missing} of them have no reply"
+                how = "failed or have no reply" if times.failed.total else "have no reply"
+                detail += f"; it lies between {low:,.4g} and {high:,.4g} ms, because {missing} of them {how}"
             return high, False, detail
         without = ", ".join(
             f"{number} {what}" for number, what in ((times.failed.total, "failed"), (times.cut.total, "cut")) if number

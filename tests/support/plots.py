@@ -31,8 +31,8 @@ def rows_of(table: Table) -> list[dict[str, Any]]:
     return [dict(zip(table.columns, row, strict=True)) for row in table.rows]
 
 
-def axes_of(picture: Picture) -> list[Any]:
-    """The axes with what is drawn in them."""
+def drawn(picture: Picture) -> tuple[Any, Any]:
+    """The figure with what is drawn in it, and its canvas."""
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -43,6 +43,12 @@ def axes_of(picture: Picture) -> list[Any]:
         canvas = FigureCanvasAgg(figure)
         picture.draw(figure)
         canvas.draw()  # type: ignore[no-untyped-call]
+    return figure, canvas
+
+
+def axes_of(picture: Picture) -> list[Any]:
+    """The axes with what is drawn in them."""
+    figure, _ = drawn(picture)
     return list(figure.axes)
 
 

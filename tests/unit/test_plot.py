@@ -29,7 +29,7 @@ from coordinator.output.streams import OutputError
 from loadgen.model.errors import PlanError
 from loadgen.verdict.result import Verdict
 from tests.support import results
-from tests.support.plots import saved, texts_of
+from tests.support.plots import drawn, saved, texts_of
 from tests.support.recorded import RECORDS, write_record
 from tests.support.snapshots import cell, snapshot
 
@@ -82,36 +82,26 @@ def test_a_run_without_its_end_is_marked(case: str, tmp_path: Path) -> None:
 
 def overlapping(picture: Picture) -> Iterator[str]:
     """The texts that leave the figure, and the names on an axis that overlap their neighbours."""
-    import matplotlib
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
     from matplotlib.text import Text
 
-    with matplotlib.rc_context():
-        matplotlib.rcParams.update(style.PARAMETERS)
-        figure = Figure(figsize=(style.WIDTHS_IN[1], style.WIDTHS_IN[1] * picture.height))
-        canvas = FigureCanvasAgg(figure)
-        picture.draw(figure)
-        canvas.draw()  # type: ignore[no-untyped-call]
-        width, height = canvas.get_width_height()
-        for text in figure.findobj(Text):
-            assert isinstance(text, Text)
-            box = text.get_window_extent()
-            inside = box.x0 >= -1 and box.y0 >= -1 and box.x1 <= width + 1 and box.y1 <= height + 1
-            if text.get_visible() and text.get_text() and text.get_figure() is not None and not inside:
-                if text.axes is not None and not text.axes.get_visible():
-                    continue
-                if text in [label for axes in figure.axes for label in hidden_labels(axes)]:
-                    continue
-                yield text.get_text()
-        for axes in figure.axes:
-            labels = [label for label in axes.get_xticklabels() if label.get_text() and label.get_rotation() == 0]
-            boxes = [
-                label.get_window_extent() for label in labels if axes.xaxis.get_tick_params().get("labelbottom", True)
-            ]
-            for one, other in itertools.pairwise(sorted(boxes, key=lambda box: box.x0)):
-                if one.x1 > other.x0 + 0.5:
-                    yield f"names below the axis overlap: {[label.get_text() for label in labels]}"
+    figure, canvas = drawn(picture)
+    width, height = canvas.get_width_height()
+    for text in figure.findobj(Text):
+        assert isinstance(text, Text)
+        box = text.get_window_extent()
+        inside = box.x0 >= -1 and box.y0 >= -1 and box.x1 <= width + 1 and box.y1 <= height + 1
+        if text.get_visible() and text.get_text() and text.get_figure() is not None and not inside:
+            if text.axes is not None and not text.axes.get_visible():
+                continue
+            if text in [label for axes in figure.axes for label in hidden_labels(axes)]:
+                continue
+            yield text.get_text()
+    for axes in figure.axes:
+        labels = [label for label in axes.get_xticklabels() if label.get_text() and label.get_rotation() == 0]
+        boxes = [label.get_window_extent() for label in labels if axes.xaxis.get_tick_params().get("labelbottom", True)]
+        for one, other in itertools.pairwise(sorted(boxes, key=lambda box: box.x0)):
+            if one.x1 > other.x0 + 0.5:
+                yield f"names below the axis overlap: {[label.get_text() for label in labels]}"
 
 
 def hidden_labels(axes: Any) -> Iterator[Any]:
