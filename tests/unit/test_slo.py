@@ -91,6 +91,14 @@ def test_unanswered_requests_are_errors_and_lower_bounds() -> None:
     assert not Slo.parse("errors<99%").judge(window([], unanswered_ms=(100, 200)), 4.0).ok
 
 
+def test_a_percentile_that_is_an_interval_says_so_and_why() -> None:
+    p50 = Slo.parse("p50<1ms").judge(window(HUNDRED, unanswered_ms=(5,) * 30), 10)
+    assert not p50.at_least
+    assert p50.detail.endswith("because 30 of them have no reply")
+    assert "; it lies between " in p50.detail
+    assert "lies between" not in Slo.parse("p50<1ms").judge(window(HUNDRED), 10).detail
+
+
 def test_a_connection_that_hangs_in_a_closed_loop_counts_with_its_time() -> None:
     """Five of a hundred connections hang for all of ten seconds, beside a million quick answers."""
     hung = window([1] * 1_000_000, unanswered_ms=(10_000,) * 5)
