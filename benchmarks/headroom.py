@@ -18,7 +18,7 @@ from pathlib import Path
 from benchmarks.engine_responder import build, serving
 
 _LOADGEN = str(Path(sys.executable).parent / "loadgen")
-_SETUPS = {"saturated": (0, 64, "python", "generator"), "idle": (5_000, 16, "compiled", "far")}
+_SETUPS = {"saturated": (0, 256, "python", "generator"), "idle": (5_000, 16, "compiled", "far")}
 """By name: the delay of the responder in µs, the number of connections, the engine, and the right answer."""
 
 
@@ -31,9 +31,13 @@ def trial(url: str, connections: int, engine: str, directory: Path) -> dict[str,
         "-c",
         str(connections),
         "-d",
-        "2s",
+        "3s",
+        "--warmup",
+        "1s",
         "--engines",
         "1",
+        "--engine",
+        engine,
         "--check-headroom",
         "--json",
     ]

@@ -19,6 +19,11 @@ STEP_NS = 500_000
 LOOK_EVERY = 16
 """Operations that are begun in a row, in about 0.2 ms, before the agenda looks for replies that have arrived."""
 
+_WAKES = 64
+"""Wakes in a row before the event loop has a turn.  Without a bound, operations that become due faster than they begin
+would keep the engine from reading replies, from its lease and from its end.
+"""
+
 _NEVER = 1 << 63
 
 
@@ -71,13 +76,15 @@ class Agenda:
         self._armed_ns = -1  # pushes must not arm the timer here: it is armed once, below
         heap, now_ns = self._heap, self._now_ns
         now, woken = now_ns(), 0
-        while heap and heap[0][0] <= now:
+        while heap and heap[0][0] <= now and woken < _WAKES:
             sleeper = heapq.heappop(heap)[2]
             sleeper.wake(now)
             woken += 1
             if not woken % LOOK_EVERY:
                 self._look()
             now = now_ns()
+        if heap and heap[0][0] <= now:
+            return  # the alarm stays readable: this goes on after the turn of the loop
         self._armed_ns = _NEVER
         if heap:
             self._arm(heap[0][0], now)

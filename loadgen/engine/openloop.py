@@ -74,9 +74,9 @@ class OpenLoop:
             self._context.agenda.push(self._due_ns, self)
 
     def wake(self, now_ns: int) -> None:
-        """Dispatch all operations that are due."""
-        clock, due = self._context.now_ns, 0
-        while self._due_ns <= now_ns:
+        """Dispatch the next LOOK_EVERY operations that are due; the agenda wakes this again if more are."""
+        clock, begun = self._context.now_ns, 0
+        while self._due_ns <= now_ns and begun < LOOK_EVERY:
             row = self._operation % len(self._target_of_row)
             target = self._target_of_row[row]
             if self._free[target]:
@@ -86,10 +86,10 @@ class OpenLoop:
             else:
                 self._never_sent(self._due_ns, row, self._due_ns, Outcome.SHED)
             self._advance()
-            due += 1
-            if not due % LOOK_EVERY:
-                self._context.readiness.look()
+            begun += 1
             now_ns = clock()
+        if begun == LOOK_EVERY:
+            self._context.readiness.look()
         if self._due_ns < _NEVER:
             self._context.agenda.push(self._due_ns, self)
         else:

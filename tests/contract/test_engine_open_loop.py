@@ -18,6 +18,7 @@ import pytest
 import uvloop
 from numpy.typing import NDArray
 
+from deploy.null_responder import null_responder
 from loadgen.engine.api import Arrivals
 from loadgen.measure.histogram import Histogram, lowest_of
 from loadgen.model.errors import FleetError
@@ -171,6 +172,16 @@ def test_operations_wait_for_a_connection_and_are_shed_beyond_the_backlog(engine
     assert outcomes[Outcome.CUT] >= 2 + 3  # also those that were due while a late engine did not look
     assert outcomes[Outcome.SHED] > 0
     assert played.cell().lateness.total == 2  # only sent operations have a lateness
+
+
+def test_a_rate_beyond_what_the_engine_can_do_leaves_it_time_for_replies(engine: MakeEngine) -> None:
+    asked = arrivals(1_000_000, max_backlog=8)
+    # A server in this process would wait for the engine.
+    with null_responder(0, 1) as port:
+        played = run(lambda: play(engine, make_tape([Op(size=0)], 4), [port], arrivals=asked, length_ns=NS_PER_S // 5))
+    outcomes = played.outcomes()
+    assert sum(outcomes.values()) == due_in(asked, NS_PER_S // 5)
+    assert outcomes[Outcome.OK] > 10 * 4  # not only the first request of each connection
 
 
 @in_a_calm_moment
