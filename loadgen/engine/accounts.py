@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from loadgen.engine.api import Assignment, Load, Segment
 from loadgen.engine.tcp_accounts import TcpAccounts
-from loadgen.engine.vitals import Vitals
+from loadgen.engine.vitals import Mark, PlayedTime, Vitals
 from loadgen.measure.cells import CellTable
 from loadgen.measure.fold import FoldContext, fold
 from loadgen.measure.shown import Shown
@@ -64,15 +65,19 @@ class Accounts:
         self._told: set[tuple[int, Outcome]] = set()  # what snapshots of earlier intervals show
         self._telling: set[tuple[int, Outcome]] = set()  # what those of the current interval show
         self._vitals = vitals
-        self._drained = self._interval_began = vitals.mark()
+        self._played = PlayedTime()
+        self._drained = self._interval_began = Mark(0, 0, 0, 0)
 
     def start(self, segment: Segment) -> None:
-        """Count the time of a paced loop's connections before their first operations are due.
+        """Begin a segment: count the time of a paced loop's connections before their first operations are due.
 
         Each starts inside of an operation, as if its line time had begun before the segment (see the tape's `starts`):
         what is left of it is pacing.
         """
         self._tcp.start(segment)
+        mark = self._vitals.mark()
+        # Until the segment starts, the engine only waits: that is no part of the time of which it was busy for a share.
+        self._played.begin(dataclasses.replace(mark, at_ns=max(mark.at_ns, segment.start_ns)))
         if not self._context.line_bps or self._context.is_open:
             return
         due_ns = segment.start_ns + self._starts["delay_ns"][segment.index, self._connections]
@@ -85,6 +90,10 @@ class Accounts:
             pacing_ns[waits],
         )
         self._fresh.append((_NO_CELLS, rows, _NO_CELLS))
+
+    def end(self, mark: Mark | None = None) -> None:
+        """The segment has ended, now or at `mark`."""
+        self._played.end(mark or self._vitals.mark())
 
     def fold(self, records: NDArray[np.void], segment: Segment) -> None:
         """Turn `records` (RECORD_DTYPE) of a segment into counts.  The caller may reuse the array afterwards."""
@@ -126,7 +135,7 @@ class Accounts:
         self._fresh = []
         self._tcp_reported += self._tcp_fresh
         self._tcp_fresh = []
-        self._drained = self._vitals.mark()
+        self._drained = self._played.until(self._vitals.mark())
         health = self._vitals.health(self._interval_began, self._drained, open_sockets, active_connections)
         cells = CellTable.merge_all([cells for cells, _, _ in self._reported])
         tallies = merge_tallies([tallies for _, tallies, _ in self._reported])

@@ -265,5 +265,6 @@ class Player:
                 timer.cancel()
         self._fold()
         self._count_tcp()
+        self._accounts.end()
         self._segment = None
         self._ended(segment, why)

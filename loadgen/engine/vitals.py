@@ -31,6 +31,38 @@ class Mark:
     still_ns: int
 
 
+class PlayedTime:
+    """Adds up what the process did while a segment was played, whatever it does before, between and after segments."""
+
+    def __init__(self) -> None:
+        self._sum = Mark(0, 0, 0, 0)
+        self._began: Mark | None = None
+
+    def begin(self, mark: Mark) -> None:
+        """A segment begins at `mark`, which may have a time that is still to come."""
+        self._began = mark
+
+    def end(self, mark: Mark) -> None:
+        """The segment ends at `mark`; nothing happens when none has begun."""
+        self._sum = self.until(mark)
+        self._began = None
+
+    def until(self, mark: Mark) -> Mark:
+        """The totals of all segments until `mark`; `at_ns` of a total is the time that was played."""
+        began, total = self._began, self._sum
+        if began is None:
+            return total
+        known = mark.runqueue_ns >= 0 and began.runqueue_ns >= 0 and total.runqueue_ns >= 0
+        # The kernel's total decreases when a thread ends.
+        waited_ns = max(0, mark.runqueue_ns - began.runqueue_ns)
+        return Mark(
+            total.at_ns + max(0, mark.at_ns - began.at_ns),
+            total.cpu_ns + mark.cpu_ns - began.cpu_ns,
+            total.runqueue_ns + waited_ns if known else -1,
+            total.still_ns + mark.still_ns - began.still_ns,
+        )
+
+
 class Vitals:
     """Reads the clocks of the process, and the kernel's counters below `proc`."""
 
@@ -56,9 +88,8 @@ class Vitals:
         return Mark(time.monotonic_ns(), time.process_time_ns(), self._runqueue_ns(), self._still_ns)
 
     def health(self, before: Mark, after: Mark, open_sockets: int, active_connections: int) -> Health:
-        """The health of the process between two marks, with the given connection counts."""
+        """The health of the process between two totals of played time, with the given connection counts."""
         known = before.runqueue_ns >= 0 and after.runqueue_ns >= 0
-        # The total decreases when a thread ends.
         runqueue_ns = max(0, after.runqueue_ns - before.runqueue_ns) if known else -1
         return Health(
             wall_ns=after.at_ns - before.at_ns,

@@ -210,7 +210,7 @@ def test_more_operations_than_any_buffer_holds_are_all_recorded(
     engine: MakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rate, length_ns = 1_000_000, 150 * NS_PER_MS
-    flood = Arrivals(rate_per_s=rate, poisson=False, seed=1, part=0, parts=1, max_backlog=100_000)
+    flood = Arrivals(rate_per_s=rate, poisson=False, seed=1, part=0, parts=1, max_backlog=10_000)
 
     async def scenario() -> Played:
         async with ScriptedServer(scripted.silent) as server:
@@ -221,8 +221,8 @@ def test_more_operations_than_any_buffer_holds_are_all_recorded(
     due = np.unique(np.concatenate(kept)["due_ns"])
     assert len(due) == sum(outcomes.values()) == 150_000
     assert due[-1] - due[0] == 149_999_000
-    assert outcomes[Outcome.CUT] >= 100_002  # two are in progress; more if the engine was late at the end
-    assert outcomes[Outcome.SHED] > 0
+    assert outcomes[Outcome.CUT] >= 10_002  # two are in progress; more if the engine was late at the end
+    assert outcomes.get(Outcome.SHED, 0) > 0
 
 
 def ipv6_works() -> bool:

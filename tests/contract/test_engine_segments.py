@@ -12,11 +12,11 @@ from loadgen.measure.ledger import Ledger, Totals
 from loadgen.model.bound import Bound
 from loadgen.model.shard import Shard
 from loadgen.model.target import Target
-from loadgen.model.units import NS_PER_S
+from loadgen.model.units import NS_PER_MS, NS_PER_S
 from loadgen.schedule.optape import OpTape
 from tests.contract.test_engine_contract import run
 from tests.support import scripted
-from tests.support.engines import ENGINES, MakeEngine
+from tests.support.engines import ENGINES, MakeEngine, Played, play
 from tests.support.scripted import Behaviour, ScriptedServer, Writer
 from tests.support.tapes import Op, make_tape
 
@@ -116,3 +116,22 @@ def test_bytes_on_an_idle_connection_do_not_count_for_the_next_segment(engine: M
     first, second = totals.cells[0, 0], totals.cells[1, 0]
     assert (first.ok, second.ok) == (1, 1)
     assert (first.surplus, second.surplus) == (0, 0)
+
+
+def test_time_before_and_after_a_segment_is_no_part_of_the_engines_health(engine: MakeEngine) -> None:
+    waits_ns = 300 * NS_PER_MS
+
+    async def scenario() -> Played:
+        async with ScriptedServer(scripted.good) as server:
+            return await play(
+                engine,
+                make_tape([Op()], 2),
+                [server.port],
+                length_ns=100 * NS_PER_MS,
+                start_after_ns=waits_ns,
+                idle_ns=waits_ns,
+            )
+
+    played = run(scenario)
+    assert 100 * NS_PER_MS <= played.snapshots[1].health.wall_ns <= played.played_ns
+    assert played.snapshots[2].health.wall_ns == 0

@@ -66,6 +66,7 @@ class Played:
     totals: Totals
     snapshots: list[Snapshot] = field(default_factory=list)
     why: str = ""
+    played_ns: int = 0  # from the start until the end was told
     done_s: float = 0.0  # after the start; below 0 if the number of operations was not given, or not reached
     remarks: dict[str, int] = field(default_factory=dict)
 
@@ -115,8 +116,13 @@ async def play(
     request_ns: int = 0,
     dial: tuple[tuple[str, int], ...] = (),
     tls: TlsSettings = TLS_DEFAULTS,
+    start_after_ns: int = 0,
+    idle_ns: int = 0,
 ) -> Played:
-    """Play one segment of `length_ns`; the window is the whole segment unless given."""
+    """Play one segment of `length_ns`, `start_after_ns` from now; the window is the whole segment unless given.
+
+    The engine reports `idle_ns` after the end.
+    """
     loop = asyncio.get_running_loop()
     finished: asyncio.Future[str] = loop.create_future()
     shares = shares or [tape.starts.shape[1] // len(ports)] * len(ports)
@@ -147,7 +153,7 @@ async def play(
         ),
     )
     engine = make(assignment, loop, lambda segment, why: finished.set_result(why))
-    start = time.monotonic_ns()
+    start = time.monotonic_ns() + start_after_ns
     # A late engine may begin operations after the end: they belong to the window, too, if a test names none.
     low, high = window_ns or (0, length_ns + NS_PER_S)
     engine.renew(start + lease_ns)
@@ -164,13 +170,15 @@ async def play(
     if stop_after_ns:
         await asyncio.sleep(stop_after_ns / NS_PER_S)
         engine.stop()
-    why = await asyncio.wait_for(finished, length_ns / NS_PER_S + 5)
+    why = await asyncio.wait_for(finished, (start_after_ns + length_ns) / NS_PER_S + 5)
+    ended_ns = time.monotonic_ns()
+    await asyncio.sleep(idle_ns / NS_PER_S)
     snapshots = [engine.drain(0), engine.drain(0), engine.drain(1)]
     ledger = Ledger(["w"], len(tape.kinds), len(tape.groups))
     for snapshot in snapshots:
         ledger.receive(snapshot)
     done_s = (engine.done_ns - start) / NS_PER_S
-    return Played(ledger.totals(), snapshots, why, done_s, dict(engine.take_remarks()))
+    return Played(ledger.totals(), snapshots, why, ended_ns - start, done_s, dict(engine.take_remarks()))
 
 
 @contextlib.contextmanager

@@ -178,6 +178,15 @@ def test_an_engine_that_uses_its_whole_core_is_not_trusted() -> None:
     assert check(trust, "engine CPU").detail == "engine 2 ran 91.0 % of the time"
 
 
+@pytest.mark.parametrize("wall_ms", [10, 190, 400])
+def test_a_run_that_only_opens_its_connections_does_not_show_a_busy_engine(wall_ms: int) -> None:
+    wall_ns = wall_ms * NS_PER_MS
+    health = dataclasses.replace(HEALTHY, wall_ns=wall_ns, cpu_ns=wall_ns, runqueue_ns=wall_ns)
+    trust = judge(dataclasses.replace(engine(), health=[health]))
+    assert check(trust, "engine CPU").value == pytest.approx(min(1.0, wall_ms / 200) * 100)
+    assert check(trust, "engine runnable").value == pytest.approx(2 * min(1.0, wall_ms / 200) * 100)
+
+
 def test_an_engine_starved_by_busy_loops_is_not_trusted() -> None:
     """As measured beside two busy loops on one core: the engine runs a third of the time and waits for the rest."""
     trust = judge(engine(cpu_ns=333 * NS_PER_MS, runqueue_ns=666 * NS_PER_MS))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from loadgen.engine.vitals import STILL_NS, Mark, Vitals, still_ns
+from loadgen.engine.vitals import STILL_NS, Mark, PlayedTime, Vitals, still_ns
 
 
 @pytest.mark.parametrize(
@@ -30,3 +30,24 @@ def test_waiting_for_a_core_is_not_a_stop(waited_ns: int, still: int) -> None:
     before, after = Mark(0, 0, 50, 10), Mark(1000, 100, 50 + waited_ns, 310)
     assert Vitals().health(before, after, 0, 0).still_ns == still
     assert Vitals().health(before, Mark(1000, 100, -1, 310), 0, 0).still_ns == 300  # the run queue's time is unknown
+
+
+def test_only_time_within_segments_is_played() -> None:
+    played = PlayedTime()
+    assert played.until(Mark(50, 50, 50, 50)) == Mark(0, 0, 0, 0)
+    played.begin(Mark(100, 10, 1, 0))
+    assert played.until(Mark(130, 30, 6, 2)) == Mark(30, 20, 5, 2)
+    assert played.until(Mark(90, 11, 1, 0)) == Mark(0, 1, 0, 0)  # the engine waits for its start
+    played.end(Mark(140, 40, 9, 3))
+    assert played.until(Mark(500, 45, 9, 99)) == Mark(40, 30, 8, 3)
+    played.begin(Mark(600, 50, 9, 99))
+    played.end(Mark(610, 55, 2, 99))  # the kernel's total of waiting decreases when a thread ends
+    played.end(Mark(900, 99, 99, 99))
+    assert played.until(Mark(900, 99, 99, 99)) == Mark(50, 35, 8, 3)
+
+
+def test_waiting_that_the_kernel_does_not_report_stays_unknown() -> None:
+    played = PlayedTime()
+    played.begin(Mark(0, 0, -1, 0))
+    played.end(Mark(10, 1, -1, 0))
+    assert played.until(Mark(20, 2, -1, 0)) == Mark(10, 1, -1, 0)

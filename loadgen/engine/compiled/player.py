@@ -28,7 +28,7 @@ from loadgen.engine.compiled.layout import NOBODY, Ending
 from loadgen.engine.resolve import Address, resolve, uses
 from loadgen.engine.sources import sources_by_family
 from loadgen.engine.tcp_accounts import FIELDS
-from loadgen.engine.vitals import Vitals
+from loadgen.engine.vitals import Mark, Vitals
 from loadgen.measure.record import RECORD_DTYPE
 from loadgen.measure.snapshot import Snapshot
 from loadgen.model.units import NS_PER_S
@@ -62,11 +62,13 @@ class CompiledPlayer:
         self._assignment = assignment
         self._loop = loop
         self._ended = ended
+        self._vitals = vitals
         self._accounts = Accounts(assignment, vitals)
         self._numbers = np.array(assignment.shard.connections, dtype=np.uint32)
         self._core = self._make_core(assignment, kernel_stamps)
         self._tcp = np.zeros((len(self._numbers), len(FIELDS)), np.int64)
         self._segment: Segment | None = None
+        self._end_mark: Mark | None = None
         self._thread: threading.Thread | None = None
         self._why = Ending.COMPLETE
         self._lease_until_ns = 0
@@ -136,6 +138,7 @@ class CompiledPlayer:
             )
         due_ns = np.ascontiguousarray(starts["delay_ns"]) + segment.start_ns
         self._accounts.start(segment)
+        self._end_mark = None
         self._core.arm(segment.start_ns, segment.end_ns)
         self._thread = threading.Thread(
             target=self._play, args=(rows, due_ns, *self._arrivals(segment)), name="loadgen-player", daemon=True
@@ -212,6 +215,7 @@ class CompiledPlayer:
         arrivals = self._assignment.load.arrivals
         counted = arrivals is not None and arrivals.total > 0
         self._why = Ending(self._core.play(rows, due_ns, offsets, first, step, counted))
+        self._end_mark = self._vitals.mark()  # here, because the kernel forgets how long a thread that ended has waited
 
     def _on_notice(self) -> None:
         """Handle a notice of the playing thread: there are many records, or the segment is over."""
@@ -243,6 +247,7 @@ class CompiledPlayer:
         self._count_tcp()
         self._loop.remove_reader(self._core.fileno())
         self._thread.join()
+        self._accounts.end(self._end_mark)
         self._thread = self._segment = None
         self._ended(segment, _WHY[self._why])
 

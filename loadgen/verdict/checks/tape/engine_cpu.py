@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from loadgen.model.units import NS_PER_MS
 from loadgen.verdict.checks.tape.worst import worst_of
 from loadgen.verdict.evidence import TrustEvidence
 from loadgen.verdict.result import Check
 
 ENGINE_CPU, ENGINE_RUNNABLE = "engine CPU", "engine runnable"
 """Names of the checks that fail when an engine was at its own limit."""
+
+_LEAST_NS = 200 * NS_PER_MS
+"""Shares are at least of this time: a shorter run is mostly the moment in which its connections open."""
 
 _NOT_REPORTED = "not reported by any engine"
 
@@ -20,13 +24,12 @@ def engine_cpu(evidence: TrustEvidence) -> tuple[Check, Check]:
     cpu: dict[str, float] = {}
     runnable: dict[str, float] = {}
     for one in evidence.workers:
-        wall_ns = sum(health.wall_ns for health in one.health)
-        if not wall_ns:
-            continue
-        cpu[one.worker] = sum(health.cpu_ns for health in one.health) / wall_ns
+        if wall_ns := sum(health.wall_ns for health in one.health):
+            cpu[one.worker] = sum(health.cpu_ns for health in one.health) / max(wall_ns, _LEAST_NS)
         told = [health for health in one.health if health.runqueue_ns >= 0]
         if told_ns := sum(health.wall_ns for health in told):
-            runnable[one.worker] = sum(health.cpu_ns + health.runqueue_ns for health in told) / told_ns
+            busy_ns = sum(health.cpu_ns + health.runqueue_ns for health in told)
+            runnable[one.worker] = busy_ns / max(told_ns, _LEAST_NS)
     busiest, ran = worst_of(cpu)
     hungriest, wanted = worst_of(runnable)
     return (
