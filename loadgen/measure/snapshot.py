@@ -34,8 +34,8 @@ MAX_INTERVAL = 1 << 31  # 68 years of seconds
 class Health:
     """The state of the engine process during the interval: evidence for the trust checks.
 
-    `wall_ns`, `cpu_ns`, `runqueue_ns` and `still_ns` are of the time in which a segment was played, `wall_ns` is its
-    length.  `runqueue_ns`: time that the process was runnable but waited for a core (/proc/self/schedstat); -1 if the kernel
+    Its times are of the part of the interval in which a segment was played, and `wall_ns` is the length of that part.
+    `runqueue_ns`: time that the process was runnable but waited for a core (/proc/self/schedstat); -1 if the kernel
     does not report it.  `still_ns`: time that the process did nothing although one of its timers was due (in stretches
     of at least loadgen.engine.vitals.STILL_NS) and it was not waiting for a core: the process or its machine had been
     stopped.
