@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.engine_responder import build, percentile_ms, serving
+from deploy.servers.base import find_binary
 from tests.support.engines import ENGINES
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
@@ -25,6 +26,29 @@ needs_wrk = pytest.mark.skipif(
     reason="wrk or a C compiler is not installed (tools/install-debian.sh tests)",
 )
 two_cores = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="client and server need a core each")
+
+
+@pytest.mark.needs_nginx
+@pytest.mark.skipif(
+    find_binary("nginx") is None and os.environ.get("CI") != "true",
+    reason="nginx is not installed (tools/install-debian.sh tests)",
+)
+@pytest.mark.parametrize(("setup", "guilty"), [("slow", "vm01"), ("client", "local/0")])
+def test_the_fairness_benchmark_slows_down_what_it_says(setup: str, guilty: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.fairness", setup, "1"],
+        cwd=BENCHMARKS.parent,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.stderr == ""
+    assert f"'slow': '{guilty}'" in done.stdout
+    right = f"{setup}: {1 - done.returncode} of 1 answers are right"
+    assert done.stdout.splitlines()[-1] == right
+    if setup == "slow" and "'fairness':" in done.stdout:  # or this machine is too busy for a result
+        assert f"'named': ['{guilty} 0." in done.stdout
 
 
 @pytest.fixture(scope="module")

@@ -81,7 +81,7 @@ def _by_chance(differing: Differing) -> str:
 
 def _when(iterations: Sequence[int], of: int) -> str:
     if of == 1:
-        return ""
+        return ", in the only iteration"  # whether it lasts is not known
     if len(iterations) == of:
         return f", in all {of} iterations"
     numbers = ", ".join(str(at + 1) for at in iterations)
