@@ -178,9 +178,10 @@ class Search:
         return self.step or max(1, min(seen.failed, default=0) // _STEPS)
 
     def _confirm(self, seen: _Seen, *values: int) -> int | None:
-        """The one of `values` that lacks the most runs; None when none lacks any."""
-        value = max(values, key=lambda one: seen.lacks(one, self.repeats))
-        return value if seen.lacks(value, self.repeats) else None
+        """One of `values` that lacks runs; None when none lacks any."""
+        lacking = [value for value in values if seen.lacks(value, self.repeats)]
+        turn = _uneven_turn(sum(seen.lacks(value, self.repeats) for value in lacking))
+        return lacking[turn % len(lacking)] if lacking else None
 
     def _allowed(self, number: float) -> int:
         """The whole number below `number`, or the nearest one that may be tried."""
@@ -196,8 +197,17 @@ class Search:
         threshold, (below, above), scale = self._near(seen)
         if below + above >= _VARYING_RUNS:
             return None
-        value = self._allowed(round(threshold.middle + (scale if above <= below else -scale)))
+        is_above = above < below or (above == below and not _uneven_turn(above))
+        value = self._allowed(round(threshold.middle + (scale if is_above else -scale)))
         return None if value in seen.given_up else value
+
+
+def _uneven_turn(number: int) -> int:
+    """Which of two, 0 or 1, has the turn `number` (Thue and Morse).
+
+    Plain turns would be in step with a capacity that changes from run to run: each number would meet only half of it.
+    """
+    return number.bit_count() % 2
 
 
 class _Seen:

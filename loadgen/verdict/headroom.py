@@ -86,9 +86,10 @@ def judge_headroom(run: Pace | None, more: Pace | None, alone: Pace | None) -> H
 def _limit(run: Pace, gain: float | None, times: float | None, *, at_least: bool) -> Limit:
     if run.busy is not None and run.busy > RULES.max_runnable_share:
         return Limit.GENERATOR
-    if times is not None and times < MIN_TIMES and not at_least:
-        return Limit.GENERATOR
     idle = run.busy is not None and run.busy <= 1 / AMPLE_TIMES
+    if times is not None and times < MIN_TIMES and not at_least:
+        # Idle engines were not the limit.  Alone they were slower: the null responder took their cores, for example.
+        return Limit.UNKNOWN if idle else Limit.GENERATOR
     if gain is not None and gain > MAX_GAIN:
         # Idle engines were not missing, and with ample headroom alone neither: something else changed between the runs.
         return Limit.UNKNOWN if idle or (times is not None and times >= AMPLE_TIMES) else Limit.GENERATOR

@@ -98,6 +98,8 @@ def differences(
     rate = np.where(known, rate / np.where(means > 0, means, 1.0), np.nan)
     error = _spread(time, number, level)
     error[np.isfinite(error)] *= math.sqrt(noise / freedom) if freedom > 0 else np.inf
+    if freedom > 0:
+        error *= _wilder(residuals, group, groups)
     return Differences(rate, error, part, freedom, _explained(rate, group, size, busy_ns, residuals, freedom, parts))
 
 
@@ -144,6 +146,17 @@ def _spread(time: NDArray[np.float64], number: NDArray[np.int64], level: NDArray
     variance = (np.where(tells, number, 0) + _MEDIAN_NOISE * ratio**2 * others).sum(axis=1)
     expected = np.where(tells, time * level, 0.0).sum(axis=1)
     return np.where(expected > 0, np.sqrt(variance) / np.where(expected > 0, expected, 1.0), np.inf)
+
+
+def _wilder(residuals: NDArray[np.float64], group: NDArray[np.int64], groups: int) -> NDArray[np.float64]:
+    """How many times the error of all rows that of each group's own rows is, at least 1.
+
+    Where errors have heavy tails, chance moves a group by few rows that are far off.  These rows are its own.
+    """
+    squares, number = residuals**2, np.bincount(group, minlength=groups)
+    own = _sums(group, squares, groups) / np.maximum(number, 1)
+    found: NDArray[np.float64] = np.sqrt(np.maximum(1.0, own / max(float(squares.mean()), 1e-300)))
+    return found
 
 
 def _explained(

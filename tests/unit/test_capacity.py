@@ -128,6 +128,22 @@ def test_a_curve_that_is_not_monotonic_is_said() -> None:
     assert failed < held
 
 
+@pytest.mark.parametrize("period", [2, 3, 4])
+@pytest.mark.parametrize("phase", [0, 1])
+@pytest.mark.parametrize("capacity", [11, 137, 800])
+def test_a_capacity_that_changes_in_step_with_the_runs_is_said(capacity: int, phase: int, period: int) -> None:
+    """Plain turns between two numbers would meet one of them in good runs only, and the other one in bad ones."""
+    runs = iter(range(phase, 1000))
+
+    def server(value: int) -> Seen:
+        return exactly(capacity * 6 // 10 if next(runs) % period == 0 else capacity)(value)
+
+    _, answer = play(Search(start=16), server)
+    assert answer.found is Found.VARYING
+    assert answer.low < capacity
+    assert answer.high >= capacity * 6 // 10
+
+
 def test_a_search_that_was_stopped_is_open() -> None:
     search = Search(start=16, step=1)
     answer = search.answer([Trial(16, Seen.HELD), Trial(32, Seen.FAILED)])

@@ -92,6 +92,23 @@ def test_identical_servers_are_never_called_unfair_in_100_seeds(vms: int, each: 
     assert min(ratios) < 0.99  # chance alone does that much
 
 
+def test_many_servers_with_few_connections_and_errors_of_heavy_tails_are_not_named() -> None:
+    """A few rows that are far off move such a VM by more than the error of all rows explains."""
+    rng, vms, each, iterations = np.random.default_rng(1), 256, 4, 3
+    count = vms * each * iterations
+    for _ in range(20):
+        errors = np.exp(0.02 * rng.standard_t(3, count))
+        found = Rows(
+            iteration=np.repeat(np.arange(iterations), vms * each),
+            vm=np.tile(np.repeat(np.arange(vms), each), iterations),
+            client=np.arange(count) % 2,
+            asked=np.ones(count, bool),
+            size=(1_000_000 * errors).astype(np.int64),
+            busy_ns=np.full(count, WINDOW_NS),
+        )
+        assert named(judged(found)) == []
+
+
 @pytest.mark.parametrize(("vms", "each", "engines"), [(16, 20, 2), (4, 20, 1), (2, 20, 2), (40, 10, 3)])
 def test_a_vm_that_is_a_tenth_slower_is_named(vms: int, each: int, engines: int) -> None:
     for seed in range(5):

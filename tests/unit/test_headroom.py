@@ -82,6 +82,8 @@ def pace(per_s: float, busy: float | None = 0.5) -> Pace:
         (pace(100, 0.9), pace(100), pace(900, 0.9), Limit.NEAR),
         (pace(100, 0.66), pace(100), pace(900, 0.9), Limit.FAR),
         (pace(100, 0.8), pace(100), pace(109, 0.9), Limit.GENERATOR),
+        (pace(100, 0.2), pace(100), pace(105, 0.9), Limit.UNKNOWN),  # idle engines that are at their limit alone
+        (pace(100, 0.66), pace(100), pace(105, 0.9), Limit.UNKNOWN),
         (pace(100, 0.8), pace(100), pace(111, 0.9), Limit.NEAR),
         (pace(100, 0.8), pace(100), pace(149, 0.9), Limit.NEAR),
         (pace(100, 0.8), pace(100), pace(149, 0.8), Limit.UNKNOWN),
