@@ -48,7 +48,7 @@ FINDS: dict[str, Find] = {
 CUTS = {"cut": "1 run was measured; the next one was not: 127.0.0.1:80: connection refused", "running": RUNNING}
 
 
-@pytest.mark.parametrize("case", (*FINDS, *CUTS))
+@pytest.mark.parametrize("case", [*FINDS, *CUTS])
 def test_report(case: str, golden: Golden) -> None:
     found = FINDS[case if case in FINDS else "one_step"]
     file = io.StringIO()

@@ -31,7 +31,7 @@ RESULTS: dict[str, HeadroomResult] = {
 CUT = "1 of 3 runs was measured; the next one was not: 127.0.0.1:80: connection refused"
 
 
-@pytest.mark.parametrize("case", (*RESULTS, "cut"))
+@pytest.mark.parametrize("case", [*RESULTS, "cut"])
 def test_report(case: str, golden: Golden) -> None:
     result, cut = (RESULTS[case], "") if case in RESULTS else (headrooms.BEGUN, CUT)
     file = io.StringIO()
