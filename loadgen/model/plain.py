@@ -96,7 +96,7 @@ def check_types(value: Any) -> None:
 
     A whole number is a number, too, and a list stands for a tuple.
     """
-    for name, kind in _types_of(type(value)).items():
+    for name, kind in _types_of(type(value)).items():  # type: ignore[arg-type]  # see from_plain
         if not _fits(kind, given := getattr(value, name)):
             raise PlanError(f"{name} must be {_word_of(kind)}, got {given!r}", hint=_hint_on(kind, given))
 
