@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import inspect
 import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ from coordinator.experiment.once import Once
 from coordinator.experiment.performance import Session, Surroundings, cache_directory, perform, record_directory
 from coordinator.fleet.choice import FleetChoice, WayKind
 from coordinator.kinds.catalog import judges
-from coordinator.output.catalog import write
+from coordinator.output.catalog import FORMATS, write
 from coordinator.output.judged import Judged, read_judged
 from coordinator.output.terminal.http_view import HttpView
 from coordinator.output.terminal.progress import Progress as NetworkProgress
@@ -158,6 +159,8 @@ class Result(Generic[R]):
 
     def report(self, form: str = "text") -> str:
         """Return what `loadgen show --format FORM` prints.  Raises LoadgenError when the run has nothing to print."""
+        if form not in FORMATS:
+            raise PlanError(f"{form!r} is not a format", hint=f"the formats are {', '.join(FORMATS)}")
         stream = io.StringIO()
         write(self._judged, form, stream)
         return stream.getvalue()
@@ -221,6 +224,7 @@ async def play_async(
             f"a plan must be one of {', '.join(kind.__name__ for kind in _KINDS)}, got {type(plan).__name__}"
         )
     plan, fleet = _ready(plan, fleet)
+    _check_callbacks(on_progress=on_progress, on_message=on_message)
     session = Session(
         experiment=Once(_KINDS[type(plan)], plan),
         fleet=fleet,
@@ -252,6 +256,13 @@ def read_record(path: Path | str) -> Result[Any]:
     """
     judged = read_judged(Path(path), judges())
     return Result(judged.result, judged)
+
+
+def _check_callbacks(**callbacks: Callable[[Any], object] | None) -> None:
+    """Raise PlanError for what cannot be called, and for coroutines, which nobody would await."""
+    for name, callback in callbacks.items():
+        if callback is not None and (not callable(callback) or inspect.iscoroutinefunction(callback)):
+            raise PlanError(f"{name} must be a function that is not async, got {callback!r}", hint="use def")
 
 
 def _ready(plan: Any, fleet: FleetChoice | None) -> tuple[Any, FleetChoice | None]:

@@ -31,7 +31,9 @@ def load(path: Path) -> tuple[Target, ...]:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise PlanError(f"{path}: {error.strerror or error}") from error
+        raise PlanError(
+            f"the file of targets {path} cannot be read: {error.strerror or error}", hint=f"write one: {_SHAPE}"
+        ) from error
     except UnicodeDecodeError as error:
         raise PlanError(f"{path}: not UTF-8, so not TOML") from error
     return parse(text, str(path))

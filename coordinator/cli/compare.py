@@ -135,10 +135,13 @@ def compare(
         return _in_turns(
             records, allow, limits, plan_files, repeats or _ROUNDS, watch, out=out, as_json=as_json, html=html
         )
-    if plan_files or repeats or out or watch.given:
+    of_turns = {"--plan": plan_files, "--repeats": repeats, "--out": out}
+    given = [name for name, value in of_turns.items() if value]
+    if given or watch.given:
+        names = " and ".join(given) or "--web, --metrics and --otlp"
         raise PlanError(
-            "--plan, --repeats, --out, --web, --metrics and --otlp need --interleave",
-            hint="records are compared without them",
+            f"{names} need{'s' * (len(given) == 1)} --interleave, which plays runs",
+            hint="records are compared without it; give --interleave and --plan to play the runs",
         )
     found = _compared(records, tuple(field for fields in allow for field in fields), limits)
     with printing():

@@ -105,10 +105,16 @@ def find_rate(given: dict[str, Any], plan: HttpPlan, choice: FleetChoice) -> Exp
     """The search for the greatest rate of `plan` at which its objectives hold.  Raises PlanError when it has none."""
     from coordinator.fleet.choice import WayKind
 
-    if plan.stages or plan.total_requests or not (plan.rate_per_s and plan.slos):
+    others = {"--stages": plan.stages, "-n": plan.total_requests}
+    if wrong := [name for name, value in others.items() if value]:
         raise PlanError(
-            "--find needs --rate, where it begins, and objectives (--slo); it cannot be combined with --stages or -n",
-            hint="for example: --rate 100/s --slo 'p99<50ms'",
+            f"--find chooses the rate itself, and cannot be combined with {' and '.join(wrong)}",
+            hint="leave it out; the search begins at --rate, and each run lasts as long as --duration",
+        )
+    needed = {"a rate to begin at (--rate)": plan.rate_per_s, "objectives (--slo)": plan.slos}
+    if missing := [name for name, value in needed.items() if not value]:
+        raise PlanError(
+            f"--find needs {' and '.join(missing)}", hint="for example: --find rate --rate 100/s --slo 'p99<50ms'"
         )
     if choice.way is WayKind.JOIN:
         raise PlanError(

@@ -19,6 +19,7 @@ from coordinator.record.writer import RecordWriter
 from coordinator.run.frame import begin_header, now
 from coordinator.run.interrupts import NothingMeasuredError
 from loadgen.model.errors import LoadgenError
+from loadgen.model.units import counted
 
 
 class Notebook:
@@ -85,7 +86,13 @@ class Notebook:
         result, header = outcome.answer.result, self._header
         document = unfinished(header, result) if outcome.failed else finished(header, result, finished_at=now())
         self._writer.rewrite(document)
-        progress = self._experiment.progress(outcome.done)
-        runs = "points" if header.kind == KIND_SWEEP else "runs"
-        cut = f"{len(outcome.done)} of {progress.runs} {runs} were measured" if outcome.failed else ""
+        cut = self._cut(outcome.done, outcome.failed) if outcome.failed else ""
         return Judged(path=self._directory, document=document, header=header, result=result, cut=cut)
+
+    def _cut(self, done: Done, failed: LoadgenError) -> str:
+        """Say how many runs were measured, and why there are no more."""
+        runs = self._experiment.progress(done).runs
+        noun = "point" if self._header.kind == KIND_SWEEP else "run"
+        of = f" of {counted(runs, noun)}" if runs else f" {noun}{'s' * (len(done) != 1)}"
+        were = "was" if len(done) == 1 else "were"
+        return f"{len(done)}{of} {were} measured; the next one was not: {failed.message}"

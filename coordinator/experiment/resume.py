@@ -177,6 +177,11 @@ _RESTORE: dict[str, Callable[[Record], Resumable]] = {
 """By the kind of the experiment's record.  An experiment that can be resumed is one entry."""
 
 
+def how_to_continue(kind: str, path: Path) -> str:
+    """The command that continues an experiment of this kind, whose record is in `path`; "" when there is none."""
+    return f"loadgen resume {path}" if kind in _RESTORE else ""
+
+
 def set_aside(record: Path) -> Path:
     """Rename the record of an unfinished run, so that the run can be played again.  Returns the new path."""
     number = 1

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from coordinator.experiment.performance import Say, Session, Surroundings, cache_directory, perform, record_directory
 from coordinator.experiment.progress import fileset_progress
+from coordinator.experiment.resume import how_to_continue
 from coordinator.kinds.catalog import judges
 from coordinator.output.catalog import print_result
 from coordinator.output.harmless import Harmless
@@ -21,9 +22,10 @@ from coordinator.output.stderr import patient_console, settle
 from coordinator.output.web.running import Open, opened
 from coordinator.run.api import Around, Kind
 from coordinator.run.frame import Run
-from coordinator.run.interrupts import Interrupts
+from coordinator.run.interrupts import Interrupts, NothingMeasuredError
 from coordinator.starting import end_in_order
 from loadgen.model.errors import LoadgenError
+from loadgen.verdict.result import Verdict
 
 _TOLD_S = 0.1
 """The pages are told of the result before it is printed: stdout may have a reader that does not read."""
@@ -66,7 +68,12 @@ async def _play(session: Session, directory: Path, err: Console, pages: Open | N
                 pages.board.ended(run.directory.name, judged)
             return judged
 
-        judged, outcome = await perform(session, directory, Surroundings(around=around, during=during, say=say))
+        try:
+            judged, outcome = await perform(session, directory, Surroundings(around=around, during=during, say=say))
+        except NothingMeasuredError as error:  # its record is kept
+            if to_continue := how_to_continue(session.experiment.kind, directory):
+                error.hint = f"play the runs: {to_continue}"
+            raise
         if pages is not None:
             pages.board.over(judged)
             await asyncio.sleep(_TOLD_S)
@@ -79,6 +86,9 @@ async def _play(session: Session, directory: Path, err: Console, pages: Open | N
             if pages is not None and pages.url and not interrupts.came:
                 _say_on(err)(f"the run is over; its page stays at {pages.url} until Ctrl-C")
                 await interrupts.wait()
+        stopped = outcome.failed or judged.result.verdict is Verdict.INTERRUPTED
+        if stopped and (to_continue := how_to_continue(judged.header.kind, judged.path)):
+            _say_on(err)(f"to play the runs that are missing: {to_continue}")
         if outcome.failed:
             outcome.failed.after_result = True
             raise outcome.failed

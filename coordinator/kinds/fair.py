@@ -10,6 +10,7 @@ from coordinator.run.evidence import TapeEvidence, lost_connections
 from loadgen.measure.cells import Cell
 from loadgen.measure.censored import Times
 from loadgen.measure.ledger import Totals
+from loadgen.measure.slot_time import are_known, total_ns
 from loadgen.measure.tally import operations_of, rows_of
 from loadgen.verdict.fair_result import Fairness
 from loadgen.verdict.fair_run import Rows, judge_fairness
@@ -28,21 +29,46 @@ def fairness_of(evidence: TapeEvidence, totals: Totals) -> Fairness | None:
         return None
     parts = []
     for number, window in enumerate(windows):
-        size, busy_ns, operations = np.zeros((3, asked.connections), np.int64)
+        size, busy_ns, operations, lived_ns, lost_ns = np.zeros((5, asked.connections), np.int64)
         tallies = totals.window_tallies(window)
         at = rows_of(tallies, asked.connections)
         size[at], busy_ns[at], operations[at] = tallies["bytes"], tallies["busy_ns"], operations_of(tallies)
+        window_ns = measured.measured_ns[window]
+        if are_known(tallies):
+            lived_ns[at], lost_ns[at] = total_ns(tallies), tallies["failed_ns"] + tallies["rest_ns"]
+            usable_ns = np.minimum(busy_ns + lost_ns + np.maximum(window_ns - lived_ns, 0), window_ns)
+        else:
+            usable_ns = np.full(asked.connections, window_ns)
         lost = lost_connections(evidence, window, totals)
         there = np.ones(asked.connections, bool) if lost is None else ~lost
         iteration = np.full(asked.connections, number)
         parts.append(
-            [column[there] for column in (iteration, asked.target_of, placement.worker_of, operations, size, busy_ns)]
+            [
+                column[there]
+                for column in (
+                    iteration,
+                    asked.target_of,
+                    placement.worker_of,
+                    operations,
+                    size,
+                    busy_ns,
+                    usable_ns,
+                )
+            ]
         )
-    iteration, vm, client, operations, size, busy_ns = (
+    iteration, vm, client, operations, size, busy_ns, usable_ns = (
         np.concatenate(column).astype(np.int64) for column in zip(*parts, strict=True)
     )
     was_asked = (operations > 0) | (busy_ns > 0)  # one operation may last for the whole window, and end after it
-    rows = Rows(iteration=iteration, vm=vm, client=client, asked=was_asked, size=size, busy_ns=busy_ns)
+    rows = Rows(
+        iteration=iteration,
+        vm=vm,
+        client=client,
+        asked=was_asked,
+        size=size,
+        busy_ns=busy_ns,
+        usable_ns=usable_ns,
+    )
     names = [target.name for target in asked.targets]
     return judge_fairness(rows, names, placement.workers, windows, _response(totals, windows, len(names)))
 

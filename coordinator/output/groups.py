@@ -16,7 +16,8 @@ from coordinator.record.reader import Judge
 from coordinator.record.writer import RUN
 from loadgen.host.paths import is_directory
 from loadgen.model.errors import PlanError
-from loadgen.verdict.compare import Group, compare
+from loadgen.model.units import counted
+from loadgen.verdict.compare import FEWEST, Group, compare, without_intervals
 from loadgen.verdict.compare_result import Comparison, Limit, Unlike
 from loadgen.verdict.figures import figures_of
 from loadgen.verdict.repeats import OneOfMany, Repeats
@@ -32,11 +33,12 @@ _SHOWN = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Read:
-    """A group as it was read: the kind of its runs, and the header of each."""
+    """A group as it was read: the kind of its runs, and the header and the directory of each."""
 
     group: Group
     kind: str
     headers: tuple[Header[Any], ...]
+    records: tuple[Path, ...]
 
 
 def read_groups(paths: Sequence[Path], judges: Mapping[str, Judge]) -> tuple[Read, ...]:
@@ -68,8 +70,28 @@ def compare_records(
             "a comparison needs two records or more", hint="for example: loadgen compare runs/before runs/after"
         )
     groups = read_groups(paths, judges)
+    _check_apart(groups)
     plans, environments = differences(groups, allow)
+    found = compare([one.group for one in groups], plans=plans, environments=environments)
+    if limits and any(len(one.group.runs) < FEWEST for one in groups) and (unknown := without_intervals(found.rows)):
+        runs = ", ".join(f"{one.group.name} has {counted(len(one.group.runs), 'run')}" for one in groups)
+        raise PlanError(
+            f"--fail-if-worse needs intervals, and there is none for {', '.join(unknown)}: {runs}",
+            hint=f"play each with --repeats {FEWEST} or more; 10 are better",
+        )
     return compare([one.group for one in groups], limits=limits, plans=plans, environments=environments)
+
+
+def _check_apart(groups: Sequence[Read]) -> None:
+    """Raise PlanError when a run is in two groups: it would not differ from itself, whatever the servers do."""
+    seen: dict[Path, str] = {}
+    for one in groups:
+        for path in one.records:
+            if (other := seen.setdefault(path, one.group.name)) != one.group.name:
+                raise PlanError(
+                    f"{path} is in {other} and in {one.group.name}: a run cannot be compared with itself",
+                    hint="give each run to one group",
+                )
 
 
 def differences(groups: Sequence[Read], allow: Sequence[str]) -> tuple[tuple[Unlike, ...], tuple[Unlike, ...]]:
@@ -100,17 +122,20 @@ def _say(one: Unlike) -> str:
 
 def _read(path: Path, name: str, judges: Mapping[str, Judge]) -> Read:
     judged = [read_judged(one, judges) for one in _records(path)]
-    runs = [run for one in judged for run in _runs(one)]
-    found = [(header, run) for header, run in runs if run.verdict is not Verdict.INTERRUPTED]
-    kinds = dict.fromkeys(header.kind.partition("-")[0] for header, _ in found)
+    runs = [(one, header, run) for one in judged for header, run in _runs(one)]
+    found = [(one, header, run) for one, header, run in runs if run.verdict is not Verdict.INTERRUPTED]
+    kinds = dict.fromkeys(header.kind.partition("-")[0] for _, header, _ in found)
     if len(kinds) > 1:
         raise PlanError(f"{path} has runs of loadgen {' and '.join(kinds)}", hint="compare runs of the same command")
     if not found:
         raise RecordError(f"no run of {path} is over, so there is nothing to compare")
     return Read(
-        group=Group(name=name, runs=tuple(run for _, run in found), record=str(path)),
+        group=Group(name=name, runs=tuple(run for _, _, run in found), record=str(path)),
         kind=next(iter(kinds)),
-        headers=tuple(header for header, _ in found),
+        headers=tuple(header for _, header, _ in found),
+        records=tuple(
+            (one.path / run.record if isinstance(one.result, Repeats) else one.path).resolve() for one, _, run in found
+        ),
     )
 
 

@@ -17,12 +17,16 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~&$@-])")
 
 _VERDICT = re.compile(r"^Verdict: (.+) \(exit code \d+\)", re.MULTILINE)
 
+_NO_VERDICT = "no verdict"
+
 
 def write_markdown(judged: Judged[Any, Any], stream: TextIO) -> None:
     """Write a summary for the page of a CI job or a pull request."""
     result, text, lines = judged.result, _text(judged), []
-    lines.append(f"## loadgen {judged.header.kind}: {_verdict(judged, text)}{', cut off' * bool(judged.cut)}")
-    lines += ["", f"Exit code {int(result.exit_code)}. Started {judged.header.started_at}.", ""]
+    verdict = _verdict(judged, text)
+    lines.append(f"## loadgen {judged.header.kind}: {verdict}{', cut off' * bool(judged.cut)}")
+    code = "" if verdict == _NO_VERDICT else f"Exit code {int(result.exit_code)}. "
+    lines += ["", f"{code}Started {judged.header.started_at}.", ""]
     if judged.cut:
         lines += [f"**Cut:** {_plain(judged.cut)}.", ""]
     lines += [f"- {_plain(reason)}" for reason in result.reasons]
@@ -52,7 +56,7 @@ def _verdict(judged: Judged[Any, Any], text: str) -> str:
     said = _VERDICT.search(text)
     if said:
         return _plain(said[1])
-    return "no verdict" if judged.cut else str(judged.result.verdict.value)
+    return _NO_VERDICT if judged.cut else str(judged.result.verdict.value)
 
 
 def _text(judged: Judged[Any, Any]) -> str:

@@ -137,6 +137,12 @@ def _sentences(find: Find) -> list[str]:
                 f"the capacity is at least {words(capacity.value)}{upper}; the next runs above {capacity.value:,} were "
                 "not valid, so they say nothing about the servers"
             )
+        case Found.AT_LEAST if counts.disagree:
+            said.append(
+                f"runs disagree, but most runs conform even at {words(search.greatest)}, the greatest number that the "
+                f"search may try: the capacity is at least {words(capacity.value)}"
+            )
+            said.append(counts.spread())
         case Found.AT_LEAST:
             said.append(
                 f"the capacity is at least {words(capacity.value)}, the greatest number that the search may try"
@@ -190,6 +196,13 @@ class _Counts:
         held = seen.count(Seen.HELD)
         verb = "conforms" if held == 1 else "conform"
         return f"{held} of {len(seen)} run{'s' if len(seen) != 1 else ''} {verb} at {self._words(value)}"
+
+    @property
+    def disagree(self) -> bool:
+        """Whether a run fails at a number at which, or above which, another one conforms."""
+        failed = [trial.value for trial in self._trials if trial.seen is Seen.FAILED]
+        held = [trial.value for trial in self._trials if trial.seen is Seen.HELD]
+        return bool(failed and held) and max(held) >= min(failed)
 
     def spread(self) -> str:
         """The numbers between which some runs conform and others do not; there must be both."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from loadgen.model.errors import ExitCode
-from loadgen.verdict.headroom import Headroom, Limit, Pace, judge_headroom
+from loadgen.verdict.headroom import AMPLE_TIMES, MAX_GAIN, Headroom, Limit, Pace, judge_headroom
 from loadgen.verdict.result import Verdict
 
 
@@ -110,3 +110,23 @@ def _sentences(result: HeadroomResult) -> Iterator[str]:
         yield f"with one engine more ({more.engines}), the rate changes by {percent:+.1f} %"
     for _, why in result.left_out:
         yield why
+    if found.limit is Limit.UNKNOWN and (why := _why_unknown(result)):
+        yield why
+
+
+def _why_unknown(result: HeadroomResult) -> str:
+    """Why the runs do not say whether the load generator was the limit; "" when a run is missing."""
+    found, run = result.headroom, result.step(Role.RUN)
+    if run is None or not run.per_s:
+        return "the run completed no request, so there is no rate to compare with" if run else ""
+    if found.gain is not None and found.gain > MAX_GAIN:
+        return (
+            "these runs contradict each other: the rate rose with one engine more, although the engines had time left; "
+            "something else changed between the runs, so repeat them on a quiet machine"
+        )
+    if found.at_least and found.times is not None and found.times < AMPLE_TIMES:
+        return (
+            "against the null responder, the engines had time left: the responder or the number of connections was the "
+            "limit there; give more connections"
+        )
+    return ""

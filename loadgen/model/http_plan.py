@@ -16,7 +16,7 @@ from loadgen.model.http2 import check_http2
 from loadgen.model.http_proxy import Proxy, check_proxy
 from loadgen.model.http_request import HttpRequest, plain_requests, targets_of, with_braces
 from loadgen.model.http_values import check_names, check_places
-from loadgen.model.plain import from_plain, to_plain
+from loadgen.model.plain import check_types, from_plain, to_plain
 from loadgen.model.plan import OnLoss, Phases
 from loadgen.model.sending import (
     EngineKind,
@@ -102,6 +102,7 @@ class HttpPlan:
     stages: tuple[Stage, ...] = ()
 
     def __post_init__(self) -> None:
+        check_types(self)
         object.__setattr__(self, "requests", Remembering.of(self.requests))
         if self.stages:
             check_stages(self.stages, MAX_RATE_PER_S)

@@ -91,6 +91,47 @@ def from_plain(kind: type[T], data: object, where: str = "") -> T:
         raise (PlanError(f"{where}: {error.message}", hint=error.hint) if where else error) from None
 
 
+def check_types(value: Any) -> None:
+    """Raise PlanError when a field of a dataclass has another type than it says: Python does not check that.
+
+    A whole number is a number, too, and a list stands for a tuple.
+    """
+    for name, kind in _types_of(type(value)).items():  # type: ignore[arg-type]  # see from_plain
+        if not _fits(kind, given := getattr(value, name)):
+            raise PlanError(f"{name} must be {_word_of(kind)}, got {given!r}", hint=_hint_on(kind, given))
+
+
+def _hint_on(kind: Any, given: object) -> str:
+    if kind is int and isinstance(given, float):
+        return "write int(...)"
+    if isinstance(kind, type) and issubclass(kind, enum.Enum):
+        return f"write {_any_of([f'{kind.__name__}.{member.name}' for member in kind], 'or')}"
+    return ""
+
+
+def _fits(kind: Any, value: object) -> bool:
+    if typing.get_origin(kind) is tuple:
+        (item, *_) = typing.get_args(kind)
+        # One of each type, because plans may have 100,000 requests.
+        return isinstance(value, tuple | list) and all(
+            _fits(item, one) for one in {type(one): one for one in value}.values()
+        )
+    if typing.get_origin(kind) is types.UnionType:
+        return any(_fits(one, value) for one in typing.get_args(kind))
+    if kind in (int, float):
+        return isinstance(value, int if kind is int else int | float) and not isinstance(value, bool)
+    return isinstance(value, kind)
+
+
+def _word_of(kind: Any) -> str:
+    if typing.get_origin(kind) is tuple:
+        (item, *_) = typing.get_args(kind)
+        return f"a tuple of {item.__name__}"
+    if typing.get_origin(kind) is types.UnionType:
+        return " or ".join(map(_word_of, typing.get_args(kind)))
+    return _WORDS.get(kind) or f"of the type {kind.__name__}"
+
+
 @functools.cache
 def _names_of(kind: type[Any]) -> tuple[str, ...]:
     return tuple(field.name for field in dataclasses.fields(kind))

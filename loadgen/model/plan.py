@@ -14,7 +14,7 @@ from loadgen.model.addresses import is_network, vm_addresses
 from loadgen.model.bound import Bound
 from loadgen.model.errors import PlanError
 from loadgen.model.limits import NO_LIMITS, VmLimits
-from loadgen.model.plain import from_plain, to_plain
+from loadgen.model.plain import check_types, from_plain, to_plain
 from loadgen.model.sending import EngineKind, Timestamps, check_engines, check_sending, check_timeout
 from loadgen.model.target import Target
 from loadgen.model.twice import twice
@@ -32,6 +32,7 @@ class Phases:
     iterations: int
 
     def __post_init__(self) -> None:
+        check_types(self)
         for name in ("ramp_up_ns", "warmup_ns", "ramp_down_ns"):
             if (length_ns := getattr(self, name)) < 0:
                 raise PlanError(f"{name.removesuffix('_ns')} must be at least 0s, got {format_duration(length_ns)}")
@@ -136,6 +137,7 @@ class SpecPlan:
     seed: int = 1
 
     def __post_init__(self) -> None:
+        check_types(self)
         if self.vms < 1:
             raise PlanError(f"vms must be at least 1, got {self.vms}")
         if self.targets and self.vms != len(self.targets):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from loadgen.model.errors import PlanError
-from loadgen.model.plain import from_plain, to_plain
+from loadgen.model.plain import check_types, from_plain, to_plain
 from loadgen.model.twice import twice
 from loadgen.model.units import NS_PER_MS, NS_PER_S, format_duration, format_window
 
@@ -155,6 +155,7 @@ class IperfPlan:
     at_least_bps: int = 0
 
     def __post_init__(self) -> None:
+        check_types(self)
         check_sweep(self.windows_bytes, self.repeats)
         check_port(self.port)
         if not self.directions:
@@ -244,6 +245,7 @@ class ForwardPlan:
     at_least_bps: int = 0
 
     def __post_init__(self) -> None:
+        check_types(self)
         check_sweep(self.windows_bytes, self.repeats)
         _check_once("link", [link.value for link in self.links])
         _check_once("mode", [mode.value for mode in self.modes])

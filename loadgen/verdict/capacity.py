@@ -49,7 +49,7 @@ class Found(Enum):
     VARYING = "varying"
     """Runs disagree.  At the answer, half of the runs hold."""
     AT_LEAST = "at least"
-    """All runs at the answer held, and nothing is known above it."""
+    """Nothing is known above the answer.  All runs at it held, or most of them at the greatest number."""
     NONE = "none"
     """Not even the smallest number held."""
     UNKNOWN = "unknown"
@@ -133,11 +133,15 @@ class Search:
         step = self._step(seen)
         if seen.disagree:
             threshold = seen.threshold()
+            found, value = Found.VARYING, self._allowed(threshold.middle)
+            low, high = self._allowed(threshold.low), self._allowed(threshold.high)
+            if threshold.middle > self.greatest:  # half of the runs fail only at numbers that may not be tried
+                found, value, high = Found.AT_LEAST, low, 0
             return Capacity(
-                found=Found.VARYING if over else Found.OPEN,
-                value=self._allowed(threshold.middle),
-                low=self._allowed(threshold.low),
-                high=self._allowed(threshold.high),
+                found=found if over else Found.OPEN,
+                value=value,
+                low=low,
+                high=high,
                 step=step,
                 contradiction=seen.contradiction(),
             )

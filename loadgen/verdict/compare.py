@@ -53,9 +53,11 @@ def compare(
     found = [_Numbers(group) for group in groups]
     names = list(dict.fromkeys(name for numbers in found for name in numbers.rows))
     rows = [row for name in names for row in _rows(found, name, limits, in_rounds=in_rounds)]
-    verdict = _verdict(groups, rows, interrupted=interrupted)
+    verdict = _verdict(groups, interrupted=interrupted)
     if verdict in (Verdict.INVALID, Verdict.DEGRADED):
         rows = []
+    if verdict is Verdict.CONFORMING:
+        verdict = _judged(groups, rows, limits, in_rounds=in_rounds)
     return Comparison(
         verdict=verdict,
         reasons=(*_said(found, rows, limits, in_rounds=in_rounds), *_left_out(found)),
@@ -187,18 +189,41 @@ def _could_exceed(row: CompareRow, limit: Limit) -> bool:
     return row.ratio_low < 1 - limit.share if row.better is Better.HIGHER else row.ratio_high > 1 + limit.share
 
 
-def _verdict(groups: Sequence[Group], rows: Sequence[CompareRow], *, interrupted: bool) -> Verdict:
-    """That of the least valid group; NOT CONFORMING when a limit is exceeded.
+def without_intervals(rows: Sequence[CompareRow]) -> tuple[str, ...]:
+    """The groups of which no number has an interval: nothing can be shown of them."""
+    known: dict[str, bool] = {}
+    for row in rows:
+        if row.ratio is not None:
+            known[row.side] = known.get(row.side, False) or row.ratio_low is not None
+    return tuple(side for side, has_one in known.items() if not has_one)
+
+
+def _verdict(groups: Sequence[Group], *, interrupted: bool) -> Verdict:
+    """That of the least valid group; CONFORMING when the groups can be compared.
 
     Whether the runs conform does not matter: two servers that both miss an objective can be compared.
     """
     if interrupted:
         return Verdict.INTERRUPTED
     verdicts = [verdict_of(group.runs) for group in groups]
-    for verdict in (Verdict.INVALID, Verdict.DEGRADED):
-        if verdict in verdicts:
-            return verdict
-    return Verdict.NOT_CONFORMING if any(row.too_bad for row in rows) else Verdict.CONFORMING
+    return next((one for one in (Verdict.INVALID, Verdict.DEGRADED) if one in verdicts), Verdict.CONFORMING)
+
+
+def _judged(
+    groups: Sequence[Group], rows: Sequence[CompareRow], limits: Sequence[Limit], *, in_rounds: bool
+) -> Verdict:
+    """NOT CONFORMING when a limit is exceeded; INVALID when enough runs were played, but too few count to tell."""
+    if any(row.too_bad for row in rows):
+        return Verdict.NOT_CONFORMING
+    if not limits or not without_intervals(rows):
+        return Verdict.CONFORMING
+    fewest = FEWEST_ROUNDS if in_rounds else FEWEST
+    played = min(len(group.runs) for group in groups)
+    if in_rounds:  # enough ratios that are all the same have no interval either
+        count = sum(all(run.counts for run in runs) for runs in zip(*(group.runs for group in groups), strict=False))
+    else:
+        count = min(sum(run.counts for run in group.runs) for group in groups)
+    return Verdict.INVALID if count < fewest <= played else Verdict.CONFORMING
 
 
 def _said(
@@ -259,10 +284,11 @@ def _no_difference(side: str, first: str, rows: Sequence[CompareRow]) -> str:
 
 
 def _too_few(one: _Numbers, first: _Numbers, *, in_rounds: bool) -> str:
-    own, base = (counted(sum(run.counts for run in numbers.group.runs), "run") for numbers in (one, first))
-    if in_rounds:
-        return f"{own} and {base} give no interval, so nothing is shown; {FEWEST_ROUNDS} rounds do, and 10 are better"
-    return f"{own} and {base} give no interval, so nothing is shown; {FEWEST} runs on each side do, and 10 are better"
+    base, own = (
+        f"{counted(sum(run.counts for run in numbers.group.runs), 'run')} of {numbers.name}" for numbers in (first, one)
+    )
+    enough = f"{FEWEST_ROUNDS} rounds do" if in_rounds else f"{FEWEST} runs on each side do"
+    return f"{base} and {own} give no interval, so nothing is shown; {enough}, and 10 are better"
 
 
 def _notes(found: Sequence[_Numbers], rows: Sequence[CompareRow], *, in_rounds: bool) -> Iterator[str]:

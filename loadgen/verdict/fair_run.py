@@ -49,7 +49,8 @@ class Rows:
 
     `iteration`: 0, 1 and so on, without gaps.  `vm`, `client`: their numbers.  `asked`: whether the connection had any
     operation, and not only a rest.  `size`: bytes of ok and cut operations, and `busy_ns` their time, as in
-    TALLY_DTYPE; both are 0 for a connection without any of these.
+    TALLY_DTYPE; both are 0 for a connection without any of these.  `usable_ns`: the time that the VM could have used,
+    which is `busy_ns` and what was lost in failures, rests and absence: not the time in which a user thought.
     """
 
     iteration: NDArray[np.int64]
@@ -58,6 +59,7 @@ class Rows:
     asked: NDArray[np.bool_]
     size: NDArray[np.int64]
     busy_ns: NDArray[np.int64]
+    usable_ns: NDArray[np.int64]
 
     def of(self, iteration: int) -> Rows:
         """The rows of one iteration."""
@@ -69,6 +71,7 @@ class Rows:
             asked=self.asked[mine],
             size=self.size[mine],
             busy_ns=self.busy_ns[mine],
+            usable_ns=self.usable_ns[mine],
         )
 
 
@@ -195,7 +198,8 @@ def _received(rows: Rows, vms: int) -> tuple[NDArray[np.float64], NDArray[np.int
 def _starved(rows: Rows, vms: Sequence[str], iterations: Sequence[int]) -> tuple[Starved, ...]:
     """The VMs that received less than half of their share in an iteration, and less than chance explains.
 
-    Chance is known from the spread of the bytes between connections of the same VM in the same iteration.
+    Chance is known from the spread of the bytes between connections of the same VM in the same iteration.  Users who
+    think, or play short operations, receive less from an equal VM: so the same must hold per time that it could use.
     """
     parts = [(some, *_received(some, len(vms))) for some in (rows.of(number) for number in range(len(iterations)))]
     cells = sum(int(np.count_nonzero(number)) for _, _, number, _ in parts)
@@ -205,12 +209,21 @@ def _starved(rows: Rows, vms: Sequence[str], iterations: Sequence[int]) -> tuple
     low: dict[int, list[tuple[float, int]]] = {}
     for at, (some, each, number, mean) in zip(iterations, parts, strict=True):
         short = (each < _STARVED * mean) & (mean - each > far / np.sqrt(np.maximum(number, 1)))
+        short &= _is_slow(some, len(vms))
         for vm in np.flatnonzero(_asked(some, len(vms)) & (mean > 0) & (short | (each == 0))).tolist():
             low.setdefault(vm, []).append((float(each[vm]) / mean, at))
     found = [
         Starved(name=vms[vm], received=min(some)[0], iterations=tuple(at for _, at in some)) for vm, some in low.items()
     ]
     return tuple(sorted(found, key=lambda one: one.received))
+
+
+def _is_slow(rows: Rows, vms: int) -> NDArray[np.bool_]:
+    """Whether each VM sent less than half of the mean VM's bytes per time that it could have used."""
+    usable = np.bincount(rows.vm, rows.usable_ns, vms)
+    rate = np.bincount(rows.vm, rows.size, vms) / np.maximum(usable, 1.0)
+    slow: NDArray[np.bool_] = rate < _STARVED * rate.sum() / max(int(np.count_nonzero(usable)), 1)
+    return slow
 
 
 def _worst_time(response: Mapping[int, Times], vms: Sequence[str]) -> WorstTime | None:

@@ -128,7 +128,12 @@ class TargetResult:
     @property
     def dead(self) -> bool | None:
         """Whether the VM is dead (loadgen.verdict.time_shares); None when not known."""
-        return is_dead(self.time, 1000 * self.kbit_per_s / 8 / max(self.requested, 1))
+        kbit_per_s = self.kbit_per_s / max(self.requested, 1)
+        if self.time is not None:
+            # One reply may fill the window: it was due before, and its bits are only in the rates of the connections.
+            within = self.time.service + self.time.pacing + self.time.unfinished
+            kbit_per_s = max(kbit_per_s, within * self.connection_kbit_per_s[1])
+        return is_dead(self.time, 1000 * kbit_per_s / 8)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,14 +22,20 @@ RESULTS: dict[str, HeadroomResult] = {
     "near": headrooms.NEAR,
     "limit": headrooms.LIMIT,
     "unknown": headrooms.UNKNOWN,
+    "contradicting": headrooms.CONTRADICTING,
+    "nothing": headrooms.NOTHING,
     "interrupted": headrooms.INTERRUPTED,
 }
 
 
-@pytest.mark.parametrize("case", RESULTS)
+CUT = "1 of 3 runs was measured; the next one was not: 127.0.0.1:80: connection refused"
+
+
+@pytest.mark.parametrize("case", [*RESULTS, "cut"])
 def test_report(case: str, golden: Golden) -> None:
+    result, cut = (RESULTS[case], "") if case in RESULTS else (headrooms.BEGUN, CUT)
     file = io.StringIO()
-    print_headroom(Console(file=file, width=80), judged(headrooms.header(), RESULTS[case], path=RECORD))
+    print_headroom(Console(file=file, width=80), judged(headrooms.header(), result, path=RECORD, cut=cut))
     text = "".join(f"{line.rstrip()}\n" for line in file.getvalue().splitlines())
     assert max(map(len, text.splitlines())) <= 80
     golden(f"headroom/{case}.txt", text)

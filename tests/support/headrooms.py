@@ -42,6 +42,14 @@ LIMIT = HeadroomResult(
     )
 )
 UNKNOWN = HeadroomResult(steps=(step(Role.RUN, 20_000.0, 0.41), step(Role.ALONE, 24_100.0, 0.5)), left_out=(LEFT_OUT,))
+CONTRADICTING = HeadroomResult(
+    steps=(
+        step(Role.RUN, 1_261.0, 0.29),
+        step(Role.MORE, 1_459.5, 0.27),
+        step(Role.ALONE, 34_051.0, 0.64, Verdict.INVALID),
+    )
+)
+NOTHING = HeadroomResult(steps=(step(Role.RUN, 0.0, 0.01, Verdict.NOT_CONFORMING),))
 BEGUN = HeadroomResult(steps=(step(Role.RUN, 1_318.4, 0.031),))
 INTERRUPTED = HeadroomResult(steps=(step(Role.RUN, 1_318.4, 0.031), step(Role.MORE, None, None, Verdict.INTERRUPTED)))
 

@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from coordinator.record.find_result import Find, Wanted
 from loadgen.model.errors import PlanError
 from loadgen.verdict.capacity import Capacity, Found, Search, Seen, Trial
+from tests.support import finds
 
 Server = Callable[[int], Seen]
 
@@ -70,6 +72,21 @@ def test_what_may_not_be_tried_is_a_lower_bound() -> None:
     assert (answer.found, answer.value, answer.high) == (Found.AT_LEAST, 100, 0)
     assert not answer.invalid_above
     assert max(trial.value for trial in trials) == 100
+
+
+def test_a_server_that_was_slow_once_is_not_said_to_vary_around_what_may_not_be_tried() -> None:
+    """It holds whatever is tried, except for two runs of many."""
+    slow = {2, 12}
+    trials: list[Trial] = []
+    search = Search(start=20, greatest=160, repeats=2)
+    while (value := search.next(trials)) is not None:
+        trials.append(Trial(value, Seen.FAILED if len(trials) + 1 in slow else Seen.HELD))
+    found = search.answer(trials)
+    assert (found.found, found.value, found.high) == (Found.AT_LEAST, found.low, 0)
+    assert 40 < found.value <= 160
+    steps = tuple(finds.step(trial, Wanted.RATE) for trial in trials)
+    said = Find(wanted=Wanted.RATE, search=search, steps=steps).reasons
+    assert said[0].startswith("runs disagree, but most runs conform even at 160 requests/s")
 
 
 def test_a_generator_that_is_too_weak_is_a_lower_bound() -> None:

@@ -87,6 +87,7 @@ def test_markdown_has_the_verdict_the_reasons_and_the_report(case: str, tmp_path
     heading = text.splitlines()[0]
     assert re.sub(r"\\(.)", r"\1", heading) == f"## loadgen {judged.header.kind}: {said[0]}{cut}"
     assert said != ["no verdict"] or cut
+    assert ("Exit code" in text.split("<details>")[0]) == (said != ["no verdict"])
     reasons = re.findall(r"^- (.*)$", text, re.MULTILINE)[: len(judged.result.reasons)]
     assert [re.sub(r"\\(.)", r"\1", one) for one in reasons] == [" ".join(r.split()) for r in judged.result.reasons]
     assert text.count("\n```text\n") == text.count("\n```\n") == 1

@@ -65,6 +65,21 @@ def test_two_records_of_repeated_runs(tmp_path: Path) -> None:
     assert compared(a, b, "--fail-if-worse", "p99:5%").return_value == 0
 
 
+def test_a_run_is_not_compared_with_itself(tmp_path: Path) -> None:
+    a = of_rates(tmp_path / "a", STEADY)
+    for other in (a, tmp_path / "." / "a"):
+        error = refused(a, other)
+        assert error.message == f"{a / 'run-1'} is in A and in B: a run cannot be compared with itself"
+
+
+def test_a_limit_needs_runs_enough_for_an_interval(tmp_path: Path) -> None:
+    few, many = of_rates(tmp_path / "few", STEADY[:2]), of_rates(tmp_path / "many", STEADY)
+    assert compared(many, few).return_value == 0
+    error = refused(many, few, "--fail-if-worse", "5%")
+    assert error.message == "--fail-if-worse needs intervals, and there is none for B: A has 8 runs, B has 2 runs"
+    assert "--repeats 5" in error.hint
+
+
 def test_json_has_all_numbers(tmp_path: Path) -> None:
     done = compared(of_rates(tmp_path / "a", STEADY), of_rates(tmp_path / "b", SLOWER), "--format", "json")
     found = json.loads(done.output)
@@ -89,7 +104,7 @@ def test_single_runs_and_directories_of_runs_are_groups(tmp_path: Path) -> None:
     done = compared(tmp_path / "many", single, "--json")
     sides = json.loads(done.output)["sides"]
     assert [(side["runs"], side["valid"]) for side in sides] == [(6, 6), (1, 1)]
-    assert "6 runs give no interval" in done.output
+    assert "6 runs of A and 1 run of B give no interval" in done.output
 
 
 def test_the_tests_of_a_network_run_are_its_values(tmp_path: Path) -> None:
@@ -164,7 +179,8 @@ def test_records_that_are_missing_or_too_few_are_refused(tmp_path: Path) -> None
     assert "no record" in refused(a, tmp_path / "nothing").message
     (tmp_path / "empty").mkdir()
     assert "no record" in refused(a, tmp_path / "empty").message
-    assert refused(a, a, "--fail-if-worse", "p98:5%").message == "these runs have no number 'p98'"
+    b = of_rates(tmp_path / "b", STEADY)
+    assert refused(a, b, "--fail-if-worse", "p98:5%").message == "these runs have no number 'p98'"
 
 
 @pytest.mark.parametrize(

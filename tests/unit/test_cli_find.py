@@ -33,9 +33,24 @@ def test_what_a_search_refuses(words: tuple[str, ...], message: str) -> None:
     assert refusal("spec", *words) == message
 
 
-def test_a_search_for_a_rate_needs_a_rate_and_objectives() -> None:
-    for words in (("--rate", "9/s"), ("--slo", "p99<1s"), ("--rate", "9/s", "--slo", "p99<1s", "-n", "5")):
-        assert refusal("http", "http://127.0.0.1/", "--find", "rate", *words).startswith("--find needs --rate")
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--rate", "9/s"), "--find needs objectives (--slo)"),
+        (("--slo", "p99<1s"), "--find needs a rate to begin at (--rate)"),
+        ((), "--find needs a rate to begin at (--rate) and objectives (--slo)"),
+        (
+            ("--rate", "9/s", "--slo", "p99<1s", "-n", "500"),
+            "--find chooses the rate itself, and cannot be combined with -n",
+        ),
+        (
+            ("--stages", "9s:9/s", "--slo", "p99<1s"),
+            "--find chooses the rate itself, and cannot be combined with --stages",
+        ),
+    ],
+)
+def test_a_search_for_a_rate_needs_a_rate_and_objectives(words: tuple[str, ...], message: str) -> None:
+    assert refusal("http", "http://127.0.0.1/", "--find", "rate", *words) == message
 
 
 def test_the_help_states_the_default_number_of_repeats() -> None:

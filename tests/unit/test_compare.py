@@ -172,6 +172,21 @@ def test_a_group_of_which_most_runs_do_not_count_is_not_compared(verdict: Verdic
     assert found.reasons[0] == "too few runs count, so nothing is compared"
 
 
+def test_a_limit_that_nothing_can_be_judged_by_is_no_pass() -> None:
+    """Six runs were played on each side, which is enough, but only four of them count."""
+    groups = [with_verdicts("A", STEADY[:4], 2), with_verdicts("B", STEADY[:4], 2)]
+    found = compare(groups, limits=FIVE)
+    assert found.verdict is Verdict.INVALID
+    assert rate_of(found).ratio is not None
+    assert any(said.startswith("4 runs of A and 4 runs of B give no interval") for said in found.reasons)
+    assert compare(groups).verdict is Verdict.CONFORMING  # nothing was demanded
+
+    groups = [with_verdicts("A", STEADY[:2], 1), with_verdicts("B", STEADY[:2], 1)]
+    assert compare(groups, limits=FIVE, in_rounds=True).verdict is Verdict.INVALID
+    groups = [group("A", [5.0] * 3), group("B", [5.0] * 3)]  # equal ratios have no interval, and all runs count
+    assert compare(groups, limits=FIVE, in_rounds=True).verdict is Verdict.CONFORMING
+
+
 def test_groups_that_do_not_conform_can_be_compared() -> None:
     groups = [Group(name=n, runs=tuple(run(p, 9.0, verdict=Verdict.NOT_CONFORMING) for p in range(1, 7))) for n in "AB"]
     assert compare(groups).verdict is Verdict.CONFORMING

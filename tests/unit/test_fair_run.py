@@ -56,6 +56,7 @@ def rows(
         asked=np.ones(len(vm), bool),
         size=(files * inside).sum(axis=1).astype(np.int64),
         busy_ns=(took * inside).sum(axis=1).astype(np.int64),
+        usable_ns=np.full(len(vm), WINDOW_NS),
     )
 
 
@@ -105,6 +106,7 @@ def test_many_servers_with_few_connections_and_errors_of_heavy_tails_are_not_nam
             asked=np.ones(count, bool),
             size=(1_000_000 * errors).astype(np.int64),
             busy_ns=np.full(count, WINDOW_NS),
+            usable_ns=np.full(count, WINDOW_NS),
         )
         assert named(judged(found)) == []
 
@@ -195,6 +197,19 @@ def test_a_vm_that_received_less_than_half_is_starved() -> None:
     assert fair.differing == ()  # what it served, it served as fast as the others
 
 
+def test_a_vm_whose_users_think_is_not_starved() -> None:
+    found = rows(np.random.default_rng(1), 2, 4, 1, 1)
+    thinking = found.vm == 1  # all the users of the other VM download for the whole window
+    size, busy_ns = (np.where(thinking, column // 20, column) for column in (found.size, found.busy_ns))
+    fair = judged(replace(found, size=size, busy_ns=busy_ns, usable_ns=busy_ns))
+    assert fair.verdict == "fair"
+    assert fair.starved == ()
+    assert fair.vms[1].received == pytest.approx(2 / 21, abs=0.01)  # what it received is stated all the same
+
+    failing = judged(replace(found, size=size, busy_ns=busy_ns, usable_ns=found.usable_ns))
+    assert [one.name for one in failing.starved] == ["vm2"]
+
+
 def test_a_vm_that_served_nothing_is_starved() -> None:
     found = rows(np.random.default_rng(1), 4, 8, 2)
     dead = found.vm == 1
@@ -244,7 +259,9 @@ def test_fairness_has_its_bounds(given: list[tuple[int, int, int, int, int]]) ->
     iteration, vm, client, size, busy_ns = np.array(given, np.int64).T
     size[busy_ns == 0] = 0
     asked = np.ones(len(vm), bool)
-    found = Rows(iteration=iteration, vm=vm, client=client, asked=asked, size=size, busy_ns=busy_ns)
+    found = Rows(
+        iteration=iteration, vm=vm, client=client, asked=asked, size=size, busy_ns=busy_ns, usable_ns=busy_ns + 1
+    )
     fair = judge_fairness(found, list("abcdef"), list("wxyz"), [0, 1, 2])
     assert (fair is None) == (len(set(vm.tolist())) < 2 or not size.any())
     if fair is not None:

@@ -241,7 +241,8 @@ def test_what_is_cut_at_the_end_makes_no_vm_the_worst_unless_it_is_dead(tmp_path
     write_fine(tmp_path / "fine", (0, {"time": long}), (1, slow))
     assert said(tmp_path / "fine").startswith("No VM failed in a measured window; the slowest is vm2: ")
     dead = TimeShares(service=0, pacing=0, lateness=0, rest=0, failed=0, unfinished=1.0, absent=0, idle=0)
-    write_fine(tmp_path / "dead", (0, {"time": dead, "kbit_per_s": 0.0}), (1, slow))
+    nothing = {"kbit_per_s": 0.0, "connection_kbit_per_s": (0.0, 0.0, 0.0)}
+    write_fine(tmp_path / "dead", (0, {"time": dead, **nothing}), (1, slow))
     text = said(tmp_path / "dead")
     assert text.startswith("vm1 is the worst VM: ")
     assert "It is dead" in text

@@ -120,6 +120,32 @@ def test_a_good_run_conforms_in_every_iteration() -> None:
     assert {check.name for check in result.trust.checks} >= {"send lateness", "ephemeral ports", "open files"}
 
 
+@pytest.mark.parametrize(("part", "starved"), [("pacing_ns", []), ("rest_ns", ["vm1"])])
+def test_time_in_which_users_think_starves_no_vm(part: str, starved: list[str]) -> None:
+    """The connections of vm1 are in operations for a tenth of the time.  They think or rest else."""
+
+    def of(row: dict[str, int]) -> dict[str, int]:
+        if row["connection"] not in (2, 3):
+            return row
+        busy_ns = row["busy_ns"] // 10
+        short = row | {"bytes": row["bytes"] // 10, "busy_ns": busy_ns, "service_ns": busy_ns}
+        return short | {part: NS_PER_S - busy_ns}
+
+    given = [
+        snapshot(
+            f"local/{engine}",
+            interval,
+            {(interval // 2, 0): in_the_mix(100), (interval // 2, 1): in_the_mix(100)},
+            tuple(of(tally(interval // 2, connection)) for connection in (engine, engine + 2)),
+        )
+        for interval in range(4)
+        for engine in range(2)
+    ]
+    fair = judge(measured(given)).fairness
+    assert fair is not None
+    assert [one.name for one in fair.starved] == starved
+
+
 def test_a_score_has_a_margin() -> None:
     """One connection has 300 kbit/s, the others 390; the floor is 320 kbit/s."""
     result = judge(measured(snapshots(slow=frozenset({2}))))

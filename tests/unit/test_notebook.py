@@ -7,13 +7,18 @@ from pathlib import Path
 
 import pytest
 
+from coordinator.experiment.executor import Outcome
+from coordinator.experiment.find import FindCapacity
 from coordinator.experiment.notebook import Notebook
 from coordinator.experiment.sweep import VmSweep
 from coordinator.fleet.choice import FleetChoice
+from coordinator.output.judged import Judged
 from coordinator.record.reader import load
 from coordinator.run.interrupts import NothingMeasuredError
 from loadgen.model.errors import TargetError
 from loadgen.model.plan import SpecPlan
+from loadgen.verdict.capacity import Seen, Trial
+from tests.support import finds
 
 
 def fail(directory: Path, error: Exception, *, again: bool = False) -> None:
@@ -22,6 +27,20 @@ def fail(directory: Path, error: Exception, *, again: bool = False) -> None:
     header = load(directory).header if again else None
     with Notebook(sweep, directory, FleetChoice(), ("loadgen", "spec"), (), again=header):
         raise error
+
+
+def test_what_was_cut_says_how_much_was_measured_and_why_no_more(tmp_path: Path) -> None:
+    """The number of all runs of a search is not known."""
+    found = finds.of([Trial(4, Seen.HELD), Trial(8, Seen.HELD)])
+    header = finds.header(found.wanted)
+    done = tuple(Judged(path=tmp_path / one.record, document={}, header=header, result=one) for one in found.steps)
+    search = FindCapacity(header.plan, found.wanted, found.search)
+    failed = TargetError("127.0.0.1:80: connection refused")
+    for number, said in ((1, "1 run was measured"), (2, "2 runs were measured")):
+        with Notebook(search, tmp_path / str(number), FleetChoice(), ("loadgen",), (), again=None) as notebook:
+            answer = search.answer(done[:number])
+            cut = notebook.close(Outcome(done=done[:number], answer=answer, failed=failed)).cut
+        assert cut == f"{said}; the next one was not: 127.0.0.1:80: connection refused"
 
 
 def test_a_sweep_whose_first_run_cannot_be_begun_leaves_no_record(tmp_path: Path) -> None:

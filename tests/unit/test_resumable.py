@@ -9,11 +9,20 @@ from pathlib import Path
 import pytest
 
 from coordinator.experiment.api import Next
-from coordinator.experiment.resume import resumable, set_aside
+from coordinator.experiment.resume import how_to_continue, resumable, set_aside
 from coordinator.record.document import finished, unfinished
 from coordinator.record.find_result import Wanted
 from coordinator.record.header import Header
-from coordinator.record.kinds import KIND_SWEEP
+from coordinator.record.kinds import (
+    KIND_HTTP,
+    KIND_HTTP_COMPARE,
+    KIND_HTTP_FIND,
+    KIND_HTTP_HEADROOM,
+    KIND_PAPER,
+    KIND_RELATIVE,
+    KIND_SPEC_REPEATS,
+    KIND_SWEEP,
+)
 from coordinator.record.sweep_result import Sweep, SweepPoint
 from coordinator.record.writer import RecordWriter
 from loadgen.model.errors import LoadgenError, PlanError
@@ -111,6 +120,13 @@ def test_a_run_that_the_user_interrupted_is_played_again_by_a_search(tmp_path: P
     step = found.experiment.plan(found.done)
     assert isinstance(step, Next)
     assert step.record == "vms-6"
+
+
+def test_what_can_be_continued_is_told_with_its_command(tmp_path: Path) -> None:
+    for kind in (KIND_SWEEP, KIND_HTTP_FIND, KIND_SPEC_REPEATS, KIND_HTTP_COMPARE, KIND_RELATIVE, KIND_PAPER):
+        assert how_to_continue(kind, tmp_path) == f"loadgen resume {tmp_path}"
+    for kind in (KIND_HTTP, KIND_HTTP_HEADROOM):
+        assert how_to_continue(kind, tmp_path) == ""
 
 
 def test_a_search_that_is_over_is_not_resumed(tmp_path: Path) -> None:

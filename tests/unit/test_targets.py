@@ -67,7 +67,7 @@ def test_errors_in_a_file_are_refused_in_one_line(text: str, message: str) -> No
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(PlanError, match=r"none\.toml: No such file"):
+    with pytest.raises(PlanError, match=r"the file of targets .*none\.toml cannot be read: No such file"):
         load(tmp_path / "none.toml")
 
 

@@ -23,6 +23,7 @@ from loadgen.verdict.evidence import Loop, TrustEvidence, WorkerEvidence
 from loadgen.verdict.time_shares import TimeShares, is_dead, time_shares, unaccounted_share
 from tests.support.evidence import asked, rows
 from tests.support.iterations import cell
+from tests.support.results import target_result
 from tests.support.tapes import Op, make_tape
 
 S = NS_PER_S
@@ -82,6 +83,21 @@ def test_the_time_of_earlier_versions_is_not_known() -> None:
 )
 def test_a_vm_is_dead_if_next_to_nothing_was_answered(time: TimeShares, bytes_per_s: float, dead: bool) -> None:
     assert is_dead(time, bytes_per_s) is dead
+
+
+@pytest.mark.parametrize(
+    ("time", "kbit_per_s", "dead"),
+    [
+        (shares(unfinished=1), (800.0, 800.0, 800.0), False),  # a reply that was due before fills the window
+        (shares(unfinished=1), (0.0, 0.0, 0.0), True),
+        (shares(service=0.0001, failed=0.9999), (0.0, 400.0, 800.0), True),  # one answer, then time-outs
+    ],
+)
+def test_bits_of_replies_that_were_due_before_the_window_are_an_answer(
+    time: TimeShares, kbit_per_s: tuple[float, float, float], dead: bool
+) -> None:
+    vm = dataclasses.replace(target_result(0), time=time, kbit_per_s=0.0, connection_kbit_per_s=kbit_per_s)
+    assert vm.dead is dead
 
 
 def evidence(loop: Loop, unaccounted: Sequence[float | None]) -> TrustEvidence:

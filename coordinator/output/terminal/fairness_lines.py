@@ -23,6 +23,8 @@ def fairness_lines(found: Fairness, words: Words, *, one: str, many: str) -> Ite
             yield f"  ({word}: equal {many} would have at least {fmt.ratio(chance)} in 369 of 370 runs)"
         return
     word = {UNFAIR: "UNFAIR", FAIR: "fair"}.get(found.verdict, "not known whether it is fair")
+    if found.starved and not found.differing:  # the numbers beside it look fair
+        word += " by the bits received, not by the rates"
     if chance is None:
         yield f"  ({word}: there are too few connections to tell what chance does)"
     else:

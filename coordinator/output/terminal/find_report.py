@@ -11,8 +11,18 @@ from rich.text import Text
 
 from coordinator.output.judged import Judged
 from coordinator.output.terminal import format as fmt
-from coordinator.output.terminal.parts import WIDTH, add_row, bullets, plain_table, setup_line, verdict_line, where
+from coordinator.output.terminal.parts import (
+    WIDTH,
+    add_row,
+    bullets,
+    cut_title,
+    plain_table,
+    setup_line,
+    verdict_line,
+    where,
+)
 from coordinator.record.find_result import Find, FindStep, Wanted
+from loadgen.model.units import counted
 from loadgen.verdict.capacity import Found, Seen
 from loadgen.verdict.result import Verdict
 
@@ -37,16 +47,20 @@ def _report(judged: Judged[Any, Find]) -> RenderableType:
         Text(),
     ]
     if judged.cut:
-        parts += [Text(f"CUT: {judged.cut}.", "bold yellow"), Text()]
-    parts += [_curve(find), Text(), verdict_line(find.verdict, _word(find)), bullets("-", find.reasons)]
+        parts += [Text(f"{cut_title(judged.cut)}: {judged.cut}.", "bold yellow"), Text()]
+    parts += [_curve(find), Text()]
+    if not judged.cut:  # a search that was cut has no verdict: it does not know the answer yet
+        parts.append(verdict_line(find.verdict, _word(find)))
+    parts.append(bullets("-", find.reasons))
     return Group(*parts, *where(judged.path))
 
 
 def _fixed(find: Find, plan: Any) -> str:
     """The numbers that stay the same in all runs."""
     if find.wanted is Wanted.RATE:
-        return f"{plan.connections:,} connections, objectives {', '.join(plan.slos)}, seed {plan.seed}"
-    fixed = f"{plan.vms:,} VMs" if find.wanted is Wanted.CONNECTIONS else f"{plan.connections:,} connections per VM"
+        return f"{counted(plan.connections, 'connection')}, objectives {', '.join(plan.slos)}, seed {plan.seed}"
+    each = f"{counted(plan.connections, 'connection')} per VM"
+    fixed = counted(plan.vms, "VM") if find.wanted is Wanted.CONNECTIONS else each
     return f"{fixed}, seed {plan.seed}"
 
 

@@ -33,6 +33,7 @@ from coordinator.output.terminal.parts import (
     setup_line,
     verdict_line,
     where,
+    word_of,
 )
 from coordinator.output.terminal.stage_lines import stage_lines
 from coordinator.output.terminal.tcp_lines import tcp_lines
@@ -88,8 +89,7 @@ def _parts(judged: Judged[HttpPlan, HttpResult], words: Words) -> Iterator[Rende
         yield checks_table("Objectives", result.slos, at_least=words.at_least(""))
         yield Text()
     yield _headline(result, plan, words)
-    word = "valid" if result.verdict is Verdict.CONFORMING and not result.slos else ""
-    yield verdict_line(result.verdict, word.upper(), cut=judged.cut)
+    yield verdict_line(result.verdict, word_of(result.verdict, plan).upper(), cut=judged.cut)
     yield bullets("-", result.reasons)
     yield from disturbance_lines(result.disturbance)
     if result.notes:

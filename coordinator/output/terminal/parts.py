@@ -18,6 +18,7 @@ from coordinator.output.terminal import format as fmt
 from coordinator.output.terminal.machines import say_offset
 from coordinator.record.fleet import FleetRecord
 from coordinator.record.header import Header
+from loadgen.model.http_plan import HttpPlan
 from loadgen.model.units import NS_PER_MS
 from loadgen.verdict.disturbance import Disturbance
 from loadgen.verdict.result import Check, Verdict
@@ -64,6 +65,12 @@ def verdict_line(verdict: Verdict, word: str = "", *, cut: str = "") -> Text:
     shown = word or verdict.value.upper()
     before = Text.assemble(("none yet", "bold yellow"), "; interrupted now, it would be ") if cut == RUNNING else ""
     return Text.assemble("Verdict: ", before, (shown, STYLES[verdict]), f" (exit code {int(verdict.exit_code)})")
+
+
+def word_of(verdict: Verdict, plan: Any) -> str:
+    """The verdict of runs of `plan` in one word, in lower case: `valid` when nothing was required of the servers."""
+    nothing_required = isinstance(plan, HttpPlan) and not plan.slos
+    return "valid" if verdict is Verdict.CONFORMING and nothing_required else verdict.value
 
 
 def bullets(mark: str, sentences: Iterable[str]) -> RenderableType:

@@ -19,6 +19,7 @@ from coordinator.output.terminal.parts import (
     setup_line,
     verdict_line,
     where,
+    word_of,
 )
 from loadgen.model.http_plan import HttpPlan
 from loadgen.model.units import counted
@@ -48,10 +49,10 @@ def _parts(judged: Judged[Any, Repeats]) -> Iterator[RenderableType]:
         yield _numbers(rows)
         yield Text()
     if repeats.runs:
-        yield runs_table(repeats.runs, rows)
+        yield runs_table(repeats.runs, rows, plan)
         yield Text()
     if not judged.cut:  # runs that were cut have no verdict: they do not answer the whole question
-        yield verdict_line(repeats.verdict)
+        yield verdict_line(repeats.verdict, word_of(repeats.verdict, plan).upper())
     yield bullets("-", repeats.reasons)
     yield from where(judged.path)
 
@@ -92,7 +93,7 @@ def _marks(row: RepeatsRow) -> Iterator[str]:
         yield "at least"
 
 
-def runs_table(runs: Sequence[OneOfMany], rows: Sequence[RepeatsRow]) -> RenderableType:
+def runs_table(runs: Sequence[OneOfMany], rows: Sequence[RepeatsRow], plan: Any) -> RenderableType:
     """A row for each run, with its verdict and its first numbers; those that stand out have a mark."""
     shown = rows[:_MOST_COLUMNS]
     table = plain_table("")
@@ -101,7 +102,7 @@ def runs_table(runs: Sequence[OneOfMany], rows: Sequence[RepeatsRow]) -> Rendera
         table.add_column(title_of(row.name, row.unit), justify="right")
     table.add_column("verdict", no_wrap=True)
     for run in runs:
-        add_row(table, run.record, *(_cell(run, row) for row in shown), run.verdict.value)
+        add_row(table, run.record, *(_cell(run, row) for row in shown), word_of(run.verdict, plan))
     if any(row.sample.outliers for row in shown):
         return Group(table, Text(f"{_STANDS_OUT} stands out", "dim"))
     return table
