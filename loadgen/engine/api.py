@@ -25,9 +25,9 @@ from loadgen.schedule.optape import OpTape
 LEASE_NS = 2500 * NS_PER_MS
 """How long an engine plays after it last heard from the agent."""
 
-MAX_ARRIVALS_PER_S = 2_000_000
-"""Operations that may become due at each engine.  An engine on a core of its own counts twice as many, also of those
-that it cannot send; one that cannot keep up reports late, and ends late.
+MAX_ARRIVALS_PER_S = 1 << 20
+"""Operations that may become due at each engine per second: as many as `--find` may try.  With a core of its own, an
+engine counts four times as many, also of those that it cannot send; one that cannot keep up is taken for lost.
 """
 
 

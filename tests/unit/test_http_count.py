@@ -56,12 +56,12 @@ def test_an_open_loop_shares_the_number_by_its_parts() -> None:
 
 
 def test_a_rate_that_the_engines_cannot_count_is_refused() -> None:
-    with pytest.raises(PlanError, match=r"the rate of 4,000,001/s is too high for 2 engines") as refused:
-        assigned(plan_of(connections=2, rate_per_s=4_000_001), [0, 1])
+    with pytest.raises(PlanError, match=r"the rate of 2,097,153/s is too high for 2 engines") as refused:
+        assigned(plan_of(connections=2, rate_per_s=2_097_153), [0, 1])
     assert "use 3 engines" in str(refused.value.hint)
-    assert len(assigned(plan_of(connections=2, rate_per_s=4_000_000), [0, 1])) == 2
-    steep = plan_of(connections=2, stages=(Stage(duration_ns=NS_PER_S, rate_per_s=2_000_001.0),))
-    with pytest.raises(PlanError, match=r"the rate of 2,000,001/s is too high for one engine"):
+    assert len(assigned(plan_of(connections=2, rate_per_s=2_097_152), [0, 1])) == 2
+    steep = plan_of(connections=2, stages=(Stage(duration_ns=NS_PER_S, rate_per_s=1_048_577.0),))
+    with pytest.raises(PlanError, match=r"the rate of 1,048,577/s is too high for one engine"):
         assigned(steep, [0, 0])
 
 
