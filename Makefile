@@ -6,7 +6,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 SOURCES := loadgen workloads deploy coordinator tests benchmarks tools setup.py noxfile.py
 # A change of these files means that the compiled parts must be built again.
-COMPILED := $(filter-out %/_core.c,$(wildcard loadgen/engine/compiled/*.[ch])) loadgen/engine/compiled/_core.pyx $(wildcard loadgen/measure/*.pyx)
+COMPILED := $(filter-out %/_core.c,$(wildcard loadgen/engine/compiled/*.[ch])) loadgen/engine/compiled/_core.pyx loadgen/engine/compiled/_core.pxd $(wildcard loadgen/measure/*.pyx)
 # System tests that may run at the same time as others, because they do not depend on how fast the machine is.
 UNHURRIED := $(addprefix tests/system/test_,proxy.py proxy_flows.py proxy_host.py iperf3_peers.py iperf_cli.py local_vms.py package.py serve.py specweb_fileset_kill.py \
 	fleet_run.py fleet_faults.py fleet_ends.py fleet_peers.py ssh_hosts.py ssh_worker.py operator_tools.py spec_edges.py spec_killed.py resume.py \

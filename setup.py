@@ -54,7 +54,7 @@ setup(
         Extension(
             "loadgen.engine.compiled._core",
             [f"{HERE}/{name}" for name in SOURCES],
-            depends=sorted(str(path) for path in Path(HERE).glob("*.h")),
+            depends=[f"{HERE}/_core.pxd", *sorted(str(path) for path in Path(HERE).glob("*.h"))],
             extra_compile_args=["-std=gnu11", "-O2"],
             optional=True,
         ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
@@ -16,9 +17,9 @@ from coordinator.run.api import Around, Played
 from coordinator.run.evidence import TapeMeasured
 from coordinator.run.intake import Intake
 from deploy.vms.api import Deployment, VmFacts
-from loadgen.engine.api import Assignment, Load
+from loadgen.engine.api import MAX_ARRIVALS_PER_S, Arrivals, Assignment, Load
 from loadgen.measure.ledger import Ledger
-from loadgen.model.errors import FleetError
+from loadgen.model.errors import FleetError, PlanError
 from loadgen.model.plan import OnLoss, Phases
 from loadgen.model.shard import share_out
 from loadgen.model.target import Target
@@ -126,7 +127,8 @@ def empty_intake(asked: Asked, placement: Placement) -> Intake:
 def assignments(tapes: Tapes[P], plan: P, asked: Asked, placement: Placement, tape: OpTape) -> list[Assignment]:
     """Return the assignment of each worker.  A given number of operations is shared out by connections.
 
-    Raises FleetError when an engine of an open loop has no connection to a target to which it must send.
+    Raises FleetError when an engine of an open loop has no connection to a target to which it must send, or and
+    PlanError when the rate is too high for the engines.
     """
     shares = tuple(np.bincount(asked.target_of, minlength=len(asked.targets)).tolist())
     tls, parts = tapes.tls(plan), len(placement.workers)
@@ -137,6 +139,7 @@ def assignments(tapes: Tapes[P], plan: P, asked: Asked, placement: Placement, ta
         loads = [dataclasses.replace(load, requests=one) for load, one in zip(loads, own, strict=True)]
     if any(load.arrivals for load in loads):
         _check_reach(asked, placement)
+        _check_rate([load.arrivals for load in loads if load.arrivals])
     return [
         Assignment(
             worker=worker,
@@ -148,6 +151,20 @@ def assignments(tapes: Tapes[P], plan: P, asked: Asked, placement: Placement, ta
         )
         for worker, load, shard in zip(placement.workers, loads, shards, strict=True)
     ]
+
+
+def _check_rate(of_engines: Sequence[Arrivals]) -> None:
+    """Check the rate of an open loop: each engine counts the operations of its part, also those that it cannot send."""
+    arrivals = of_engines[0]
+    rate_per_s = max([max(begin, end) for _, begin, end in arrivals.ramps] or [arrivals.rate_per_s])
+    if rate_per_s > len(of_engines) * MAX_ARRIVALS_PER_S:
+        needed = math.ceil(rate_per_s / MAX_ARRIVALS_PER_S)
+        engines = f"{len(of_engines)} engines" if len(of_engines) > 1 else "one engine"
+        raise PlanError(
+            f"the rate of {rate_per_s:,.12g}/s is too high for {engines}: "
+            f"one engine can count {MAX_ARRIVALS_PER_S:,}/s",
+            hint=f"use {needed} engines (--engines) or more load machines, or a lower rate",
+        )
 
 
 def _check_reach(asked: Asked, placement: Placement) -> None:

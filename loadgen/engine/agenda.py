@@ -20,8 +20,9 @@ LOOK_EVERY = 16
 """Operations that are begun in a row, in about 0.2 ms, before the agenda looks for replies that have arrived."""
 
 _WAKES = 64
-"""Wakes in a row before the event loop has a turn.  Without a bound, operations that become due faster than they begin
-would keep the engine from reading replies, from its lease and from its end.
+_TURN_NS = 2_000_000
+"""Wakes in a row, and their time, before the event loop has a turn.  Without a bound, operations that become due faster
+than they begin would keep the engine from reading replies, from its lease and from its end.
 """
 
 _NEVER = 1 << 63
@@ -76,7 +77,8 @@ class Agenda:
         self._armed_ns = -1  # pushes must not arm the timer here: it is armed once, below
         heap, now_ns = self._heap, self._now_ns
         now, woken = now_ns(), 0
-        while heap and heap[0][0] <= now and woken < _WAKES:
+        until = now + _TURN_NS
+        while heap and heap[0][0] <= now and woken < _WAKES and now < until:
             sleeper = heapq.heappop(heap)[2]
             sleeper.wake(now)
             woken += 1

@@ -25,6 +25,11 @@ from loadgen.schedule.optape import OpTape
 LEASE_NS = 2500 * NS_PER_MS
 """How long an engine plays after it last heard from the agent."""
 
+MAX_ARRIVALS_PER_S = 1 << 20
+"""Operations that may become due at each engine per second: as many as `--find` may try.  With a core of its own, an
+engine counts four times as many, also of those that it cannot send; one that cannot keep up is taken for lost.
+"""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrivals:

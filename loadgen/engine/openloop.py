@@ -8,19 +8,22 @@ it is recorded as SHED.  An operation that still waits when the segment ends is 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 
 import numpy as np
+from numpy.typing import NDArray
 
 from loadgen.engine.agenda import LOOK_EVERY
 from loadgen.engine.api import Arrivals, Segment
 from loadgen.engine.context import EngineContext, Playable
+from loadgen.measure.record import RECORD_DTYPE
 from loadgen.model.outcome import Outcome
-from loadgen.schedule.arrivals import offsets_ns
+from loadgen.schedule.arrivals import offset_pieces
 
 _NEVER = 1 << 63
-_CHUNK = 4_096  # due times that are converted from numpy at once
+_BEHIND_NS = 10_000_000  # from here on, operations that cannot but be shed are shed many at once
+_AT_ONCE = 2_048  # recording so many takes half a millisecond
 
 
 class OpenLoop:
@@ -36,9 +39,8 @@ class OpenLoop:
         self._stand_in = list(accumulate(shares, initial=0))[:-1]
         self._free: list[deque[Playable]] = [deque() for _ in shares]
         self._waiting: list[deque[tuple[int, int]]] = [deque() for _ in shares]  # (due_ns, row), oldest first
-        self._offsets = np.zeros(0, np.int64)
-        self._taken = 0  # number of offsets that were moved to `_chunk`
-        self._chunk: list[int] = []  # latest first, so that pop() returns the next one
+        self._pieces: Iterator[NDArray[np.int64]] = iter(())  # of due times after the start
+        self._piece: list[int] = []  # due times, latest first, so that pop() returns the next one
         self._start_ns = 0
         self._operation = 0  # the next one of this engine, counted over all engines
         self._due_ns = _NEVER
@@ -56,7 +58,7 @@ class OpenLoop:
                 self._stand_in[connection.target] = connection.number
             connection.offer()
             self._free[connection.target].append(connection)
-        self._offsets = offsets_ns(
+        self._pieces = offset_pieces(
             rate_per_s=arrivals.rate_per_s,
             poisson=arrivals.poisson,
             seed=arrivals.seed,
@@ -66,7 +68,7 @@ class OpenLoop:
             ramps=arrivals.ramps,
             total=arrivals.total,
         )
-        self._taken, self._chunk = 0, []
+        self._piece = []
         self._start_ns = segment.start_ns
         self._operation = arrivals.part - arrivals.parts
         self._advance()
@@ -75,6 +77,8 @@ class OpenLoop:
 
     def wake(self, now_ns: int) -> None:
         """Dispatch the next LOOK_EVERY operations that are due; the agenda wakes this again if more are."""
+        if self._due_ns < now_ns - _BEHIND_NS and self._is_full():
+            self._never_sent_until(now_ns, Outcome.SHED)
         clock, begun = self._context.now_ns, 0
         while self._due_ns <= now_ns and begun < LOOK_EVERY:
             row = self._operation % len(self._target_of_row)
@@ -119,8 +123,7 @@ class OpenLoop:
     def stop(self, now_ns: int) -> None:
         """End the segment: operations that were due and never sent are recorded as CUT."""
         while self._due_ns <= now_ns:
-            self._never_sent(self._due_ns, self._operation % len(self._target_of_row), now_ns, Outcome.CUT)
-            self._advance()
+            self._never_sent_until(now_ns, Outcome.CUT)
         self._due_ns = _NEVER
         for waiting in self._waiting:
             for due_ns, row in waiting:
@@ -129,12 +132,33 @@ class OpenLoop:
 
     def _advance(self) -> None:
         """Move on to the next operation of this engine."""
-        if not self._chunk:
-            chunk = self._offsets[self._taken : self._taken + _CHUNK]
-            self._taken += len(chunk)
-            self._chunk = (chunk[::-1] + self._start_ns).tolist()
+        if not self._piece and (piece := next(self._pieces, None)) is not None:
+            self._piece = (piece[::-1] + self._start_ns).tolist()
         self._operation += self._arrivals.parts
-        self._due_ns = self._chunk.pop() if self._chunk else _NEVER
+        self._due_ns = self._piece.pop() if self._piece else _NEVER
+
+    def _is_full(self) -> bool:
+        """Whether no connection is free and no operation may wait."""
+        most = self._arrivals.max_backlog
+        return not any(self._free) and all(len(waiting) >= most for waiting in self._waiting)
+
+    def _never_sent_until(self, now_ns: int, outcome: Outcome) -> None:
+        """Record the next operations that were due until `now_ns`, many at once: one by one, those of a high rate would
+        take longer than it lasts.
+        """
+        due_ns = np.array([self._due_ns, *reversed(self._piece[-_AT_ONCE:])], np.int64)
+        due_ns = due_ns[: np.searchsorted(due_ns, now_ns, side="right")]
+        parts, targets = self._arrivals.parts, np.asarray(self._target_of_row)
+        rows = np.zeros(len(due_ns), RECORD_DTYPE)
+        rows["due_ns"] = due_ns
+        rows["done_ns"] = due_ns if outcome is Outcome.SHED else now_ns
+        rows["row"] = (self._operation + parts * np.arange(len(due_ns))) % len(targets)
+        rows["connection"] = np.asarray(self._stand_in)[targets[rows["row"]]]
+        rows["outcome"] = outcome
+        self._context.records.put_all(rows)
+        del self._piece[len(self._piece) - (len(due_ns) - 1) :]
+        self._operation += parts * (len(due_ns) - 1)
+        self._advance()
 
     def _never_sent(self, due_ns: int, row: int, done_ns: int, outcome: Outcome) -> None:
         number = self._stand_in[self._target_of_row[row]]

@@ -39,6 +39,17 @@ class Records:
         if self.at == self.end:
             self.fold()
 
+    def put_all(self, rows: NDArray[np.void]) -> None:
+        """Write many rows of RECORD_DTYPE."""
+        data = memoryview(rows.tobytes())
+        while data:
+            some = data[: self.end - self.at]
+            self.buffer[self.at : self.at + len(some)] = some
+            data = data[len(some) :]
+            self.at += len(some)
+            if self.at == self.end:
+                self.fold()
+
     def take(self) -> NDArray[np.void]:
         """All rows.  The array is valid until the next row is written."""
         rows = np.frombuffer(self.buffer, dtype=RECORD_DTYPE, count=self.at // ROW_BYTES)

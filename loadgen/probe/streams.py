@@ -76,7 +76,9 @@ class Stream:
         if self.sends or self.sock.type is not socket.SOCK_STREAM:
             return UNKNOWN
         since_ns = self.cell[QUIET]
-        return now_ns - since_ns if since_ns and self.cell[QUIET_BYTES] == self.cell[BYTES] else 0
+        if not since_ns or self.cell[QUIET_BYTES] != self.cell[BYTES]:
+            return 0
+        return max(0, now_ns - since_ns)  # the thread may notice it after `now_ns`: reading many streams takes time
 
     def info(self) -> TcpInfo | None:
         """The kernel's TCP_INFO if this end sends over TCP; else None."""

@@ -141,7 +141,7 @@ def _reasons(
     if interrupted:
         reasons.append((Verdict.INTERRUPTED, "The run was interrupted before its window was measured completely."))
     failed = [check for check in trust.checks if not check.ok]
-    if not open_loop and any(check.name in (ENGINE_CPU, ENGINE_RUNNABLE) for check in failed):
+    if total.ok and not open_loop and any(check.name in (ENGINE_CPU, ENGINE_RUNNABLE) for check in failed):
         limit = f"The client was the limit: the servers can do {_rate(total.per_s)} requests/s or more."
         reasons.append((Verdict.INVALID, limit))
     reasons += [(Verdict.INVALID, f"Load generator: {say_failed(check)}.") for check in failed]

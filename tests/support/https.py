@@ -28,8 +28,8 @@ from loadgen.model.http_request import HttpRequest
 from loadgen.model.outcome import Outcome
 from loadgen.model.stages import ramps_of
 from loadgen.model.units import NS_PER_MS, NS_PER_S
-from loadgen.schedule.ramps import ramped_ns
 from loadgen.verdict.http_result import HttpResult
+from tests.support.arrivals import ramped_ns
 from tests.support.canaries import heard, seen
 from tests.support.results import environment, local_fleet
 from workloads.http.compile import compile_http

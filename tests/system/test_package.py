@@ -29,7 +29,7 @@ pytestmark = [
 ]
 
 PACKAGES = ("loadgen", "workloads", "deploy", "coordinator")
-SOURCE_ONLY = {".c", ".h", ".pyx"}
+SOURCE_ONLY = {".c", ".h", ".pxd", ".pyx"}
 """Suffixes of files that are needed to build the package, and not to run it."""
 
 MICRO = {f"coordinator/kinds/relative/{name}" for name in ("micro.c", "micro_pairs.h", "micro_timing.h")}

@@ -23,7 +23,7 @@ from loadgen.model.bound import Bound
 from loadgen.model.http_plan import HttpPlan
 from loadgen.model.outcome import Outcome
 from loadgen.model.units import NS_PER_S
-from loadgen.schedule.arrivals import due_between, offsets_ns
+from loadgen.schedule.arrivals import due_between
 from loadgen.schedule.optape import START_DTYPE
 from loadgen.schedule.timings import Timings
 from loadgen.verdict.connection import judge_connections
@@ -34,6 +34,7 @@ from loadgen.verdict.result import Verdict
 from loadgen.verdict.rules import RULES
 from loadgen.verdict.slo import Slo
 from tests.support import https
+from tests.support.arrivals import offsets_ns
 from tests.support.evidence import asked, records
 
 WINDOW_NS, LINE = 20 * NS_PER_S, 400_000

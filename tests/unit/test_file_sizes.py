@@ -6,7 +6,7 @@ from collections import Counter
 
 from tests.support.packages import ROOT, tracked
 
-SUFFIXES = {".c", ".h", ".py", ".pyi", ".pyx"}
+SUFFIXES = {".c", ".h", ".pxd", ".py", ".pyi", ".pyx"}
 MAX_LINES = 400
 
 

@@ -16,9 +16,10 @@ from loadgen.model.errors import PlanError
 from loadgen.model.http_plan import HttpPlan
 from loadgen.model.http_request import HttpRequest
 from loadgen.model.plan import Phases
+from loadgen.model.stages import Stage
 from loadgen.model.units import NS_PER_S
-from loadgen.schedule.arrivals import offsets_ns
 from loadgen.schedule.placement import Placement
+from tests.support.arrivals import offsets_ns
 from workloads.http.compile import compile_http
 
 
@@ -52,6 +53,16 @@ def test_an_open_loop_shares_the_number_by_its_parts() -> None:
         if one is not None
     ]
     assert [len(one) for one in due] == [4, 4, 3]
+
+
+def test_a_rate_that_the_engines_cannot_count_is_refused() -> None:
+    with pytest.raises(PlanError, match=r"the rate of 2,097,153/s is too high for 2 engines") as refused:
+        assigned(plan_of(connections=2, rate_per_s=2_097_153), [0, 1])
+    assert "use 3 engines" in str(refused.value.hint)
+    assert len(assigned(plan_of(connections=2, rate_per_s=2_097_152), [0, 1])) == 2
+    steep = plan_of(connections=2, stages=(Stage(duration_ns=NS_PER_S, rate_per_s=1_048_577.0),))
+    with pytest.raises(PlanError, match=r"the rate of 1,048,577/s is too high for one engine"):
+        assigned(steep, [0, 0])
 
 
 @pytest.mark.parametrize("poisson", [False, True])

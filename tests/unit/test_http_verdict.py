@@ -59,6 +59,10 @@ def test_a_client_without_spare_cpu_was_the_limit() -> None:
     assert found.verdict is Verdict.INVALID
     assert int(found.exit_code) == 3
     assert "The client was the limit: the servers can do 80 requests/s or more." in found.reasons
+    unanswered = of(plan, snapshots(plan, cpu=0.97, outcomes=dict.fromkeys(range(160), Outcome.TIMED_OUT)))
+    assert unanswered.verdict is Verdict.INVALID
+    assert unanswered.total.ok == 0
+    assert not any("The client was the limit" in reason for reason in unanswered.reasons)  # it would be 0 or more
 
 
 def test_idle_connections_are_detected() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 import struct
 from dataclasses import astuple
 
@@ -16,7 +18,7 @@ from loadgen.model.units import NS_PER_S
 from loadgen.probe import meter as meter_module
 from loadgen.probe.datagrams import HEADER_32, HEADER_64, Arrivals, header_of, stamp
 from loadgen.probe.meter import Meter, share
-from loadgen.probe.streams import LAST, NO_LIMIT, Stream
+from loadgen.probe.streams import BYTES, LAST, NO_LIMIT, QUIET, QUIET_BYTES, Stream
 from loadgen.probe.tcp import Pace, block_bytes, payload
 from loadgen.probe.tcpinfo import TcpInfo, unpack
 from loadgen.probe.udp import needs_64bit
@@ -255,6 +257,26 @@ class FakeStream(Stream):
         struct.pack_into("=I", data, 80, cwnd)
         struct.pack_into("=I", data, 100, retransmits)
         self.path = unpack(bytes(data))
+
+
+async def _quiet_ns(quiet_at_ns: int, now_ns: int, new_bytes: int) -> int:
+    with socket.socket() as here:
+        stream = Stream(1, here, sends=False)
+        stream.cell[QUIET], stream.cell[QUIET_BYTES], stream.cell[BYTES] = quiet_at_ns, 10, 10 + new_bytes
+        return stream.quiet_ns(now_ns)
+
+
+@pytest.mark.parametrize(
+    ("quiet_at_ns", "new_bytes", "expected"),
+    [
+        (0, 0, 0),  # it never was quiet
+        (400, 0, 600),
+        (400, 1, 0),
+        (1007, 0, 0),  # noticed after the end, while the other streams were read; a negative number broke the test off
+    ],
+)
+def test_a_stream_was_quiet_for_no_negative_time(quiet_at_ns: int, new_bytes: int, expected: int) -> None:
+    assert asyncio.run(_quiet_ns(quiet_at_ns, 1000, new_bytes)) == expected
 
 
 def test_omitted_time_does_not_count() -> None:

@@ -18,8 +18,7 @@ from loadgen.model.http_plan import HttpPlan
 from loadgen.model.http_request import HttpRequest
 from loadgen.model.stages import Ramp, Stage, mean_per_s, parse_stages, ramps_of
 from loadgen.model.units import NS_PER_S
-from loadgen.schedule.arrivals import offsets_ns
-from loadgen.schedule.ramps import ramped_ns
+from tests.support.arrivals import offsets_ns, ramped_ns
 from tests.support.printed_plans import plan_data, refusal
 
 S = NS_PER_S

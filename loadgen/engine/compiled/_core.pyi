@@ -1,5 +1,6 @@
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from loadgen.model.outcome import Outcome
@@ -37,11 +38,13 @@ class Core:
         lanes: int = ...,
     ) -> None: ...
     def arm(self, start_ns: int, end_ns: int) -> None: ...
+    def feed(self, offsets_ns: NDArray[np.int64]) -> None: ...
+    @property
+    def dues(self) -> int: ...
     def play(
         self,
         rows: NDArray[Any],
         due_ns: NDArray[Any],
-        offsets_ns: NDArray[Any],
         first: int,
         step: int,
         counted: bool = ...,

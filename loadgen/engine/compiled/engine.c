@@ -22,6 +22,8 @@ enum {
     MEASURE_NS = 50000000, /* the rate that tells high load from low is measured over this time */
     BUSY_PER_S = 4000,     /* high load: operations begun per second */
     TIMER_SLACK_NS = 1000,
+    ARRIVALS = 1024,     /* operations of an open loop that are begun in a row; see TURN_NS */
+    TURN_NS = 10000000,  /* operations are begun for this time, before replies are read, and the end is looked for */
     FOLD_RECORDS = 4096, /* records that are counted at once: counting more would block the core for too long */
     FULL_NS = 50000      /* how often a full ring is looked at again */
 };
@@ -31,6 +33,11 @@ static void tell(int fd)
     uint64_t one = 1;
     while (write(fd, &one, sizeof one) < 0 && errno == EINTR)
         ;
+}
+
+void engine_ask(struct engine *engine)
+{
+    tell(engine->told);
 }
 
 void engine_record(struct engine *engine, const struct record *record)
@@ -72,7 +79,8 @@ void engine_begin_soon(struct engine *engine, struct connection *c)
 
 static void begin_all_soon(struct engine *engine)
 {
-    while (engine->soon_first != NOBODY) {
+    int64_t until_ns = now_ns() + TURN_NS;
+    while (engine->soon_first != NOBODY && now_ns() < until_ns) {
         struct connection *c = &engine->connections[engine->soon_first];
         engine->soon_first = c->next;
         connection_begin(engine, c);
@@ -174,12 +182,27 @@ static int rest(struct engine *engine, const struct pace *pace, struct epoll_eve
     until_ns = engine->segment.end_ns < until_ns ? engine->segment.end_ns : until_ns;
     int64_t sweep_ns = pace->late_ns ? at_ns : pace->swept_ns + pace->sweep_ns;
     until_ns = sweep_ns < until_ns ? sweep_ns : until_ns;
+    if (engine->soon_first != NOBODY)
+        until_ns = at_ns;
     if (ticking && engine->load.kernel_stamps && !engine->urgent && tick_ns > at_ns) {
         struct timespec tick = {.tv_sec = tick_ns / NS_PER_S, .tv_nsec = tick_ns % NS_PER_S};
         clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &tick, NULL);
         at_ns = now_ns();
     }
     return wait_for_events(engine->epoll, events, until_ns > at_ns ? until_ns - at_ns : 0);
+}
+
+/* Begin what is due at `at_ns`, but for no longer than two turns: a connect takes milliseconds when ports are scarce, and
+   tens of thousands of them would keep the engine from its lease and its end. */
+static void begin_due(struct engine *engine, int64_t at_ns)
+{
+    int64_t until_ns = now_ns() + TURN_NS;
+    for (int begun = 0; begun < ARRIVALS && openloop_next_ns(engine) <= at_ns && now_ns() < until_ns; begun++)
+        openloop_arrive(engine);
+    openloop_settle(engine);
+    until_ns = now_ns() + TURN_NS;
+    while (engine->agenda.size && engine->agenda.entries[0].at_ns <= at_ns && now_ns() < until_ns)
+        connection_wake(engine, &engine->connections[agenda_pop(&engine->agenda)]);
 }
 
 /* Leave signals to the interpreter's thread, and let timers fire on time. */
@@ -197,9 +220,11 @@ enum why engine_play(struct engine *engine, const uint32_t *rows, const int64_t 
     struct epoll_event events[EVENTS];
     struct pace pace = {.sweep_ns = engine->load.timeout_ns / 8};
     if (engine->load.request_ns && engine->load.request_ns / 8 < pace.sweep_ns)
-        pace.sweep_ns = engine->load.request_ns / 8 > NS_PER_MS ? engine->load.request_ns / 8 : NS_PER_MS;
+        pace.sweep_ns = engine->load.request_ns / 8;
     if (pace.sweep_ns > SWEEP_NS)
         pace.sweep_ns = SWEEP_NS;
+    if (pace.sweep_ns < NS_PER_MS) /* a time-out of nanoseconds must not keep the core busy */
+        pace.sweep_ns = NS_PER_MS;
     prepare_thread();
     engine->segment.arrivals = *arrivals;
     engine->woke_ns = pace.swept_ns = pace.measured_ns = now_ns();
@@ -221,11 +246,7 @@ enum why engine_play(struct engine *engine, const uint32_t *rows, const int64_t 
             why = PLAYED_UNTIL_THE_LEASE_EXPIRED;
             break;
         }
-        while (openloop_next_ns(engine) <= at_ns)
-            openloop_arrive(engine);
-        openloop_settle(engine);
-        while (engine->agenda.size && engine->agenda.entries[0].at_ns <= at_ns)
-            connection_wake(engine, &engine->connections[agenda_pop(&engine->agenda)]);
+        begin_due(engine, at_ns);
         if (canary_next_ns(&engine->canary) <= at_ns)
             canary_play(engine, at_ns);
         begin_all_soon(engine);
@@ -264,8 +285,18 @@ enum why engine_play(struct engine *engine, const uint32_t *rows, const int64_t 
 void engine_arm(struct engine *engine, int64_t start_ns, int64_t end_ns)
 {
     engine->segment = (struct segment){.start_ns = start_ns, .end_ns = end_ns};
+    dues_clear(&engine->dues);
     atomic_store(&engine->stop, false);
     atomic_store(&engine->over, false);
+}
+
+void engine_feed(struct engine *engine, const int64_t *offsets_ns, uint64_t count)
+{
+    if (count)
+        dues_put(&engine->dues, offsets_ns, count);
+    else
+        dues_end(&engine->dues);
+    tell(engine->wake);
 }
 
 void engine_renew(struct engine *engine, int64_t until_ns)

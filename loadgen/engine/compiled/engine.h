@@ -12,6 +12,7 @@
 #include "agenda.h"
 #include "canary.h"
 #include "clock.h"
+#include "dues.h"
 #include "reply.h"
 #include "ring.h"
 #include "shown.h"
@@ -92,11 +93,10 @@ struct load {
     int64_t requests; /* closed loop: operations of a segment; 0 for no limit */
 };
 
-/* The operations of an open loop in a segment: number i is due offsets_ns[i] after the start, and is operation
-   first + i * step of all engines. */
+/* The operations of an open loop in a segment, whose due times are in `dues`: number i is operation first + i * step of
+   all engines. */
 struct arrivals {
-    const int64_t *offsets_ns;
-    uint64_t count, first, step;
+    uint64_t first, step;
     bool counted; /* the segment ends when these are done */
 };
 
@@ -125,6 +125,7 @@ struct engine {
     uint32_t target_count, connection_count, remote_count, source_count;
     struct agenda agenda;
     struct ring ring;
+    struct dues dues;
     struct canary canary;
     struct shown shown;
     struct tcp_table tcp;
@@ -182,6 +183,9 @@ bool engine_set_source(struct engine *engine, uint32_t index, const void *addres
 /* Prepare for a segment, before the thread that plays it starts. */
 void engine_arm(struct engine *engine, int64_t start_ns, int64_t end_ns);
 
+/* Open loop: add due times, for which there must be room; without any, all were added. */
+void engine_feed(struct engine *engine, const int64_t *offsets_ns, uint64_t count);
+
 /* Let traffic go on until `until_ns`. */
 void engine_renew(struct engine *engine, int64_t until_ns);
 
@@ -202,6 +206,9 @@ void engine_tcp(const struct engine *engine, int64_t *table, size_t rows);
 /* Play a segment.  `rows` and `due_ns` are the first operation of each connection (closed loop only). */
 enum why engine_play(struct engine *engine, const uint32_t *rows, const int64_t *due_ns,
                      const struct arrivals *arrivals);
+
+/* Ask the controlling thread for more due times. */
+void engine_ask(struct engine *engine);
 
 /* Write a record into the ring; waits while the ring is full. */
 void engine_record(struct engine *engine, const struct record *record);

@@ -28,12 +28,13 @@ static bool allocate_all(struct engine *engine)
     engine->pages = allocate(engine->users, sizeof *engine->pages);
     engine->heads = allocate(1, sizeof *engine->heads);
     engine->ring.records = allocate(RING_RECORDS, sizeof *engine->ring.records);
+    engine->dues.offsets_ns = allocate(engine->load.open ? DUES : 0, sizeof *engine->dues.offsets_ns);
     engine->buffer = allocate(REPLY_ROOM_BYTES + BUFFER_BYTES, 1);
     size_t request_bytes = engine->values.request_bytes;
     engine->request = allocate(request_bytes > REQUEST_BYTES ? request_bytes : REQUEST_BYTES, 1);
     return engine->targets && engine->remotes && engine->sources && engine->connections && engine->agenda.entries &&
            engine->tcp.rows && engine->tcp.seen && engine->pages && engine->heads && engine->ring.records &&
-           engine->buffer && engine->request;
+           engine->dues.offsets_ns && engine->buffer && engine->request;
 }
 
 /* 0, or an errno. */
@@ -115,6 +116,7 @@ void engine_destroy(struct engine *engine)
     free(engine->pages);
     free(engine->heads);
     free(engine->ring.records);
+    free(engine->dues.offsets_ns);
     free(engine->waiting);
     free(engine->buffer);
     free(engine->request);

@@ -1,10 +1,15 @@
+#define _GNU_SOURCE
 #include "openloop.h"
 
 #include <stdlib.h>
+#include <time.h>
 
 #include "quota.h"
 
-enum { WAITING_AT_FIRST = 256 };
+enum {
+    WAITING_AT_FIRST = 256,
+    UNFED_NS = 50000 /* how often due times are looked for at the end, when the controlling thread is behind */
+};
 
 static void record_unsent(struct engine *engine, int64_t due_ns, uint32_t row, int64_t done_ns, enum outcome outcome)
 {
@@ -27,6 +32,14 @@ static uint32_t next_row(const struct engine *engine)
 {
     const struct arrivals *arrivals = &engine->segment.arrivals;
     return (uint32_t)((arrivals->first + engine->arrived * arrivals->step) % engine->tape.rows);
+}
+
+/* Go on to the next operation. */
+static void pass(struct engine *engine)
+{
+    engine->arrived++;
+    if (dues_take(&engine->dues))
+        engine_ask(engine);
 }
 
 /* A spare place in the backlog; NOBODY when there is no memory. */
@@ -87,7 +100,7 @@ void openloop_arrive(struct engine *engine)
     uint32_t row = next_row(engine);
     int64_t due_ns = openloop_next_ns(engine);
     struct target *target = &engine->targets[engine->tape.ops[row].target];
-    engine->arrived++;
+    pass(engine);
     if (target->free_first != NOBODY) {
         struct connection *c = &engine->connections[target->free_first];
         target->free_first = c->next;
@@ -115,7 +128,7 @@ void openloop_free(struct engine *engine, struct connection *c)
 
 void openloop_settle(struct engine *engine)
 {
-    if (!engine->segment.arrivals.counted || openloop_next_ns(engine) != INT64_MAX)
+    if (!engine->segment.arrivals.counted || !openloop_over(engine))
         return;
     uint32_t idle = 0;
     for (uint32_t t = 0; t < engine->target_count; t++) {
@@ -129,8 +142,17 @@ void openloop_settle(struct engine *engine)
 
 void openloop_end(struct engine *engine, int64_t at_ns)
 {
-    for (; openloop_next_ns(engine) <= at_ns; engine->arrived++)
-        record_unsent(engine, openloop_next_ns(engine), next_row(engine), at_ns, OUTCOME_CUT);
+    while (!openloop_over(engine)) {
+        int64_t due_ns = openloop_next_ns(engine);
+        if (due_ns == INT64_MAX) { /* not yet known, and asked for */
+            nanosleep(&(struct timespec){.tv_nsec = UNFED_NS}, NULL);
+            continue;
+        }
+        if (due_ns > at_ns)
+            break;
+        record_unsent(engine, due_ns, next_row(engine), at_ns, OUTCOME_CUT);
+        pass(engine);
+    }
     for (uint32_t t = 0; t < engine->target_count; t++)
         while (engine->targets[t].waiting) {
             struct waiting left = take_from_backlog(engine, &engine->targets[t]);

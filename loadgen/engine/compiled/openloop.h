@@ -5,13 +5,18 @@
 
 #include "engine.h"
 
-/* When the next operation is due; INT64_MAX when none is left.  Inline because the loop asks in every turn. */
-static inline int64_t openloop_next_ns(const struct engine *engine)
+/* When the next operation is due; INT64_MAX when none is known.  Inline because the loop asks in every turn. */
+static inline int64_t openloop_next_ns(struct engine *engine)
 {
-    const struct segment *segment = &engine->segment;
-    if (engine->arrived == segment->arrivals.count)
+    if (!dues_left(&engine->dues))
         return INT64_MAX;
-    return segment->start_ns + segment->arrivals.offsets_ns[engine->arrived];
+    return engine->segment.start_ns + dues_next(&engine->dues);
+}
+
+/* Whether no operation will be due any more. */
+static inline bool openloop_over(struct engine *engine)
+{
+    return atomic_load_explicit(&engine->dues.whole, memory_order_acquire) && !dues_left(&engine->dues);
 }
 
 /* Begin a segment: no connection is free and nothing waits. */

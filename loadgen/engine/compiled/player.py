@@ -14,7 +14,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,14 +32,17 @@ from loadgen.engine.vitals import Mark, Vitals
 from loadgen.measure.record import RECORD_DTYPE
 from loadgen.measure.snapshot import Snapshot
 from loadgen.model.units import NS_PER_S
-from loadgen.schedule.arrivals import offsets_ns
+from loadgen.schedule.arrivals import offset_pieces
 from loadgen.schedule.optape import FIRST_STATUS_SET, OpTape
+from loadgen.schedule.processes import PIECE
 
 if TYPE_CHECKING:
     from loadgen.engine.compiled._core import Arrays
 
 _WHY = {Ending.COMPLETE: "complete", Ending.STOPPED: "stopped", Ending.LEASE_EXPIRED: "lease expired"}
 _BODY_BYTES = 1 << 62  # the limit for lengths of a body, so that no sum of them overflows
+_AHEAD = 1 << 18  # operations of all engines whose due times are known ahead: 26 ms at the highest rate
+_STRETCHES = 2  # of records that are counted before the event loop has a turn: all that the ring holds
 _STOP_S = 10.0  # much longer than it takes to close all sockets
 
 
@@ -69,6 +72,7 @@ class CompiledPlayer:
         self._tcp = np.zeros((len(self._numbers), len(FIELDS)), np.int64)
         self._segment: Segment | None = None
         self._end_mark: Mark | None = None
+        self._pieces: Iterator[NDArray[np.int64]] | None = None  # due times that the playing thread does not know yet
         self._thread: threading.Thread | None = None
         self._why = Ending.COMPLETE
         self._lease_until_ns = 0
@@ -140,9 +144,9 @@ class CompiledPlayer:
         self._accounts.start(segment)
         self._end_mark = None
         self._core.arm(segment.start_ns, segment.end_ns)
-        self._thread = threading.Thread(
-            target=self._play, args=(rows, due_ns, *self._arrivals(segment)), name="loadgen-player", daemon=True
-        )
+        self._pieces = self._arrivals(segment)
+        self._feed()
+        self._thread = threading.Thread(target=self._play, args=(rows, due_ns), name="loadgen-player", daemon=True)
         self._loop.add_reader(self._core.fileno(), self._on_notice)
         self._thread.start()
 
@@ -186,12 +190,12 @@ class CompiledPlayer:
         """None: what the compiled engine notices are outcomes."""
         return {}
 
-    def _arrivals(self, segment: Segment) -> tuple[NDArray[np.int64], int, int]:
-        """The open loop's due times after the start, the number of the first operation, and the step between two."""
+    def _arrivals(self, segment: Segment) -> Iterator[NDArray[np.int64]]:
+        """The open loop's due times after the start, piece by piece."""
         arrivals = self._assignment.load.arrivals
         if arrivals is None:
-            return np.zeros(0, np.int64), 0, 1
-        due = offsets_ns(
+            return iter(())
+        return offset_pieces(
             rate_per_s=arrivals.rate_per_s,
             poisson=arrivals.poisson,
             seed=arrivals.seed,
@@ -201,24 +205,27 @@ class CompiledPlayer:
             ramps=arrivals.ramps,
             total=arrivals.total,
         )
-        return np.ascontiguousarray(due), arrivals.part, arrivals.parts
 
-    def _play(
-        self,
-        rows: NDArray[np.uint32],
-        due_ns: NDArray[np.int64],
-        offsets: NDArray[np.int64],
-        first: int,
-        step: int,
-    ) -> None:
+    def _feed(self) -> None:
+        """Let the playing thread know further due times, if it has few left."""
+        arrivals = self._assignment.load.arrivals
+        ahead = max(PIECE, _AHEAD // arrivals.parts) if arrivals is not None else 1
+        while self._pieces is not None and self._core.dues < ahead:
+            piece = next(self._pieces, None)
+            if piece is None:
+                self._pieces = None
+                piece = np.zeros(0, np.int64)
+            self._core.feed(np.ascontiguousarray(piece))
+
+    def _play(self, rows: NDArray[np.uint32], due_ns: NDArray[np.int64]) -> None:
         """Play the segment; the body of the thread."""
         arrivals = self._assignment.load.arrivals
-        counted = arrivals is not None and arrivals.total > 0
-        self._why = Ending(self._core.play(rows, due_ns, offsets, first, step, counted))
+        first, step, counted = (arrivals.part, arrivals.parts, arrivals.total > 0) if arrivals else (0, 1, False)
+        self._why = Ending(self._core.play(rows, due_ns, first, step, counted))
         self._end_mark = self._vitals.mark()  # here, because the kernel forgets how long a thread that ended has waited
 
     def _on_notice(self) -> None:
-        """Handle a notice of the playing thread: there are many records, or the segment is over."""
+        """Handle a notice of the playing thread: there are many records, few due times, or the segment is over."""
         segment, over = self._segment, self._core.over
         if segment is None:
             return
@@ -227,12 +234,17 @@ class CompiledPlayer:
         self._fold()
         if over:
             self._end(segment)
+        else:
+            self._feed()
 
     def _fold(self) -> None:
-        """Turn records into counts.  Records exist only while a segment is played."""
+        """Turn the records in the ring into counts.  Records exist only while a segment is played."""
         if self._segment is None:
             return
-        while memory := self._core.records():  # two stretches when the ring wraps around
+        for _ in range(_STRETCHES):  # two when the ring wraps around
+            memory = self._core.records()
+            if not memory:
+                return
             records = np.frombuffer(memory, dtype=RECORD_DTYPE)
             self._accounts.fold(records, self._segment)
             self._core.take(len(records))
