@@ -174,14 +174,16 @@ def test_operations_wait_for_a_connection_and_are_shed_beyond_the_backlog(engine
     assert played.cell().lateness.total == 2  # only sent operations have a lateness
 
 
+@in_a_calm_moment
 def test_a_rate_beyond_what_the_engine_can_do_leaves_it_time_for_replies(engine: MakeEngine) -> None:
     asked = arrivals(1_000_000, max_backlog=8)
     # A server in this process would wait for the engine.
     with null_responder(0, 1) as port:
-        played = run(lambda: play(engine, make_tape([Op(size=0)], 4), [port], arrivals=asked, length_ns=NS_PER_S // 5))
+        played = run(lambda: play(engine, make_tape([Op(size=0)], 4), [port], arrivals=asked, length_ns=NS_PER_S))
     outcomes = played.outcomes()
-    assert sum(outcomes.values()) == due_in(asked, NS_PER_S // 5)
-    assert outcomes[Outcome.OK] > 10 * 4  # not only the first request of each connection
+    assert sum(outcomes.values()) == due_in(asked, NS_PER_S)
+    # An engine without time for replies reads about 128 in a second; the responder needs its share of the core, too.
+    assert outcomes.get(Outcome.OK, 0) > 100 * 4
 
 
 @in_a_calm_moment
