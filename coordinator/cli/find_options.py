@@ -103,15 +103,10 @@ def find_experiment(given: dict[str, Any], plan: SpecPlan | HttpPlan, start: int
 
 def find_rate(given: dict[str, Any], plan: HttpPlan, choice: FleetChoice) -> Experiment[HttpPlan]:
     """The search for the greatest rate of `plan` at which its objectives hold.  Raises PlanError when it has none."""
-    from coordinator.fleet.choice import WayKind
-
     if plan.stages or plan.total_requests or not (plan.rate_per_s and plan.slos):
         raise PlanError(
             "--find needs --rate, where it begins, and objectives (--slo); it cannot be combined with --stages or -n",
             hint="for example: --rate 100/s --slo 'p99<50ms'",
         )
-    if choice.way is WayKind.JOIN:
-        raise PlanError(
-            "workers that join serve one run, but a search has several", hint="use --hosts or --scheduler instead"
-        )
+    choice.check_several("a search")
     return find_experiment(given, plan, max(1, round(plan.rate_per_s)))
