@@ -7,12 +7,14 @@ when it starts.
 from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found]  # the module `signal` makes enums first, which takes time
+import _thread
 import os
 import sys
 
 _LINE = b"loadgen: interrupted\n"
 _DOCUMENT = b'{\n  "kind": "error",\n  "error": "interrupted",\n  "hint": "",\n  "exit_code": 130\n}\n'
 _INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+_PATIENCE_S = 1.0
 
 
 def end_at_once() -> None:
@@ -32,10 +34,21 @@ def end_in_order() -> None:
 
 
 def _end(number: int, frame: object) -> None:
+    """End now.  A thread says so, because a stream that nobody reads would hold up the end."""
+    said = _thread.allocate_lock()
+    said.acquire()
+    try:
+        _thread.start_new_thread(_say, (said,))
+        said.acquire(True, _PATIENCE_S)
+    finally:
+        os._exit(_INTERRUPTED)
+
+
+def _say(said: _thread.LockType) -> None:
     _write(2, _LINE)
     if wants_json(sys.argv[1:]):
         _write(1, _DOCUMENT)
-    os._exit(_INTERRUPTED)
+    said.release()
 
 
 def _write(descriptor: int, data: bytes) -> None:

@@ -18,4 +18,5 @@ ls loadgen/engine/compiled/*.so loadgen/measure/*.so >/dev/null
 LD_PRELOAD=$(gcc -print-file-name=libasan.so) ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc CI=true \
     "$python" -m pytest -q -p no:cacheprovider --capture=sys -k "not python and not stall" \
     tests/contract/test_engine_contract.py tests/contract/test_engine_differential.py \
-    tests/contract/test_engine_edges.py tests/contract/test_engine_open_loop.py tests/unit/test_fold.py tests/unit/test_histograms.py
+    tests/contract/test_engine_edges.py tests/contract/test_engine_open_loop.py tests/contract/test_engine_pages.py \
+    tests/contract/test_engine_tcp.py tests/unit/test_fold.py tests/unit/test_histograms.py

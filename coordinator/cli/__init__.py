@@ -12,6 +12,7 @@ from click.exceptions import Abort, ClickException, Exit
 from coordinator.cli.commands import COMMANDS
 from coordinator.cli.lazy import LazyGroup
 from coordinator.cli.panels import CONTEXT
+from coordinator.output.stderr import say_once
 from coordinator.output.streams import (
     abandon_stdout,
     accept_all_text,
@@ -46,9 +47,14 @@ def app() -> None:
 _MOST_CHARACTERS = 1_000  # of a message, whose wrong value may be of any length
 
 
-def _complain(message: str, hint: str = "") -> None:
+def _complain(message: str, hint: str = "", *, stopped: bool = False) -> None:
+    """Say what was wrong.  A command that the user has stopped ends soon, although nobody may read stderr."""
+    text = f"loadgen: {_one_line(message)}" + (f"\nhint: {hint}" if hint else "")
+    if stopped:
+        say_once(text)
+        return
     with contextlib.suppress(OSError, AttributeError):  # stderr may be closed, or None
-        sys.stderr.write(f"loadgen: {_one_line(message)}\n" + (f"hint: {hint}\n" if hint else ""))
+        sys.stderr.write(f"{text}\n")
 
 
 def _one_line(message: str) -> str:
@@ -63,7 +69,7 @@ def _one_line(message: str) -> str:
 
 def _fail(code: int, message: str, hint: str = "", *, after_result: bool = False) -> int:
     """Say on stderr what was wrong; with --json, also on stdout, unless a result was printed.  Returns `code`."""
-    _complain(message, hint)
+    _complain(message, hint, stopped=code == ExitCode.INTERRUPTED)
     if not after_result and wants_json(sys.argv[1:]):
         document = {"kind": "error", "error": _one_line(message), "hint": hint, "exit_code": code}
         with contextlib.suppress(LoadgenError, OSError):  # stderr has the message, whatever stdout is

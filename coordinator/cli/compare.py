@@ -169,7 +169,6 @@ def _in_turns(
     from coordinator.cli.plan_files import read_plans
     from coordinator.cli.playing import play
     from coordinator.experiment.interleave import Interleave
-    from coordinator.fleet.choice import WayKind
     from loadgen.verdict.compare import FEWEST_ROUNDS
     from loadgen.verdict.figures import NAMES
 
@@ -183,11 +182,7 @@ def _in_turns(
             f"--interleave needs 2 to {_MOST_PLANS} plans, got {len(plan_files)}", hint="give each by --plan"
         )
     plans, choice = read_plans(plan_files)
-    if choice.way is WayKind.JOIN:
-        raise PlanError(
-            "workers that join serve one run, but --interleave has several",
-            hint="use [fleet] with hosts or a scheduler",
-        )
+    choice.check_several("--interleave", hint="use [fleet] with hosts or a scheduler")
     check_installed(choice)
     experiment = Interleave(plans=plans, files=tuple(map(str, plan_files)), rounds=rounds, limits=limits)
     _check_names(limits, NAMES[experiment.runs])

@@ -103,8 +103,6 @@ def find_experiment(given: dict[str, Any], plan: SpecPlan | HttpPlan, start: int
 
 def find_rate(given: dict[str, Any], plan: HttpPlan, choice: FleetChoice) -> Experiment[HttpPlan]:
     """The search for the greatest rate of `plan` at which its objectives hold.  Raises PlanError when it has none."""
-    from coordinator.fleet.choice import WayKind
-
     others = {"--stages": plan.stages, "-n": plan.total_requests}
     if wrong := [name for name, value in others.items() if value]:
         raise PlanError(
@@ -116,8 +114,5 @@ def find_rate(given: dict[str, Any], plan: HttpPlan, choice: FleetChoice) -> Exp
         raise PlanError(
             f"--find needs {' and '.join(missing)}", hint="for example: --find rate --rate 100/s --slo 'p99<50ms'"
         )
-    if choice.way is WayKind.JOIN:
-        raise PlanError(
-            "workers that join serve one run, but a search has several", hint="use --hosts or --scheduler instead"
-        )
+    choice.check_several("a search")
     return find_experiment(given, plan, max(1, round(plan.rate_per_s)))

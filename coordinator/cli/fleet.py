@@ -76,20 +76,18 @@ async def _check(choice: FleetChoice, bandwidth: tuple[str, int] | None) -> list
     require_fleet("loadgen fleet check")
     from coordinator.fleet.check import check_fleet
     from coordinator.fleet.dask.build import build
-    from coordinator.output.streams import stderr_console
+    from coordinator.output.stderr import speaking
     from loadgen.model.plan import OnLoss
 
-    err = stderr_console()
-
-    def say(text: str) -> None:
-        err.print(f"· {text}", markup=False, highlight=False, soft_wrap=True)
-
     run_id = f"check-{secrets.token_hex(8)}"
-    machines = build(choice, OnLoss.DEGRADE, run_id=run_id, say=say, on_log=lambda machine, line: None)
-    try:
-        return await check_fleet(machines, bandwidth)
-    finally:
-        await machines.close()
+    with speaking() as say:
+        machines = build(
+            choice, OnLoss.DEGRADE, run_id=run_id, say=lambda text: say(f"· {text}"), on_log=lambda machine, line: None
+        )
+        try:
+            return await check_fleet(machines, bandwidth)
+        finally:
+            await machines.close()
 
 
 @fleet.command()

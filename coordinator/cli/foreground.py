@@ -47,7 +47,6 @@ class Foreground:
         self._loop.add(self._service)
         display = threading.Thread(target=self._display, daemon=True)
         with self._signals():
-            self._say(opening_line(self._service))
             display.start()
             gc.collect()
             gc.freeze()  # all present objects stay alive, so garbage collection need not visit them
@@ -75,6 +74,7 @@ class Foreground:
         self._news.set()
 
     def _display(self) -> None:
+        self._say(opening_line(self._service))
         shown, asked, at_ns = self._service.counters(), 0, time.monotonic_ns()
         while True:
             self._news.wait(_REDRAW_S if self._redraws else _LINE_S)

@@ -15,6 +15,7 @@ from coordinator.cli.panels import command, option
 from coordinator.cli.plan_options import Start, plan_options, show_plan, start_from
 from coordinator.cli.playing import play
 from coordinator.cli.watch_options import watch_options
+from coordinator.output.stderr import speaking
 from coordinator.output.web.watch import Watch
 from coordinator.starting import end_in_order
 from loadgen.model.address import format_address, parse_address
@@ -206,7 +207,8 @@ def _be_sink(host: str, port: int) -> int:
     from coordinator.kinds.forward.roles import be_sink
 
     end_in_order()
-    uvloop.run(be_sink(host, port, _say))
+    with speaking() as say:
+        uvloop.run(be_sink(host, port, say))
     return 0
 
 
@@ -222,17 +224,18 @@ def _be_proxy(given: dict[str, Any]) -> int:
         raise PlanError("--modes direct has no work for a proxy", hint="give --modes splice, copy or both")
     (host, port), (connect_host, connect_port) = given["listen"], given["connect"]
     end_in_order()
-    uvloop.run(
-        be_proxy(
-            host,
-            port,
-            connect_host=connect_host,
-            connect_port=connect_port,
-            modes=proxy_modes(plan),
-            windows_bytes=proxy_windows_bytes(plan),
-            say=_say,
+    with speaking() as say:
+        uvloop.run(
+            be_proxy(
+                host,
+                port,
+                connect_host=connect_host,
+                connect_port=connect_port,
+                modes=proxy_modes(plan),
+                windows_bytes=proxy_windows_bytes(plan),
+                say=say,
+            )
         )
-    )
     return 0
 
 
@@ -296,9 +299,3 @@ def _plan(start: Start, given: dict[str, Any], links: tuple[Link, ...] | None) -
 def _is_real(links: tuple[Link, ...] | None, start: Start) -> bool:
     """Whether the run is on real machines; when `links` is None, the links of the plan decide."""
     return links == (Link.REAL,) if links else start.data.get("links") == [Link.REAL.value]
-
-
-def _say(text: str) -> None:
-    from coordinator.output.streams import stderr_console
-
-    stderr_console().print(text, markup=False, highlight=False, soft_wrap=True)

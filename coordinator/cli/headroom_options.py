@@ -34,16 +34,11 @@ def headroom_experiment(plan: SpecPlan | HttpPlan, choice: FleetChoice, *, sever
     Raises PlanError when it cannot be played.
     """
     from coordinator.experiment.headroom import CheckHeadroom
-    from coordinator.fleet.choice import WayKind
 
     if several:
         raise PlanError(
             "--check-headroom asks about one run, but a sweep or a search has several",
             hint="check the headroom at the numbers of one of the runs",
         )
-    if choice.way is WayKind.JOIN:
-        raise PlanError(
-            "workers that join serve one run, but --check-headroom plays several",
-            hint="use --hosts or --scheduler instead",
-        )
+    choice.check_several("--check-headroom")
     return CheckHeadroom(plan, choice)

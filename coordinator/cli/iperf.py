@@ -14,6 +14,7 @@ from coordinator.cli.panels import command, option
 from coordinator.cli.plan_options import Start, plan_options, show_plan, start_from
 from coordinator.cli.playing import play
 from coordinator.cli.watch_options import watch_options
+from coordinator.output.stderr import say_once, speaking
 from coordinator.output.web.watch import Watch
 from coordinator.starting import end_in_order
 from loadgen.model.errors import PlanError
@@ -217,7 +218,7 @@ def _run(plan: IperfPlan, out: Path | None, watch: Watch, *, as_json: bool, html
     from coordinator.experiment.once import Once
 
     if (text := long_run(plan)) is not None:
-        _say(text)
+        say_once(text)
     return play(Once("iperf", plan), out=out, as_json=as_json, html=html, watch=watch)
 
 
@@ -242,7 +243,8 @@ def _serve(host: str, port: int, *, tests: int | None) -> int:
     from coordinator.kinds.iperf.served import serve_tests
 
     end_in_order()
-    uvloop.run(serve_tests(host, port, tests=tests, say=_say, tell=_tell))
+    with speaking() as say:
+        uvloop.run(serve_tests(host, port, tests=tests, say=say, tell=_tell))
     return 0
 
 
@@ -308,13 +310,7 @@ def _option(name: str) -> str:
     return f"--{_OPTION_NAMES.get(name, name).replace('_', '-')}"
 
 
-def _say(text: str) -> None:
-    from coordinator.output.streams import stderr_console
+async def _tell(text: str) -> None:
+    from coordinator.output.stdout import print_beside
 
-    stderr_console().print(text, markup=False, highlight=False, soft_wrap=True)
-
-
-def _tell(text: str) -> None:
-    from coordinator.output.streams import print_text
-
-    print_text(f"{text}\n")
+    await print_beside(lambda stdout: stdout.write(f"{text}\n"))

@@ -10,26 +10,20 @@ import click
 
 from coordinator.cli.options import DURATION, Parsed, parse_window
 from coordinator.cli.panels import command, option
-from loadgen.model.address import parse_address
+from loadgen.model.address import parse_address, parse_own_address
 from loadgen.model.probe import Mode
 
 if TYPE_CHECKING:
     from loadgen.proxy.api import ProxyConfig
 
-_LOOPBACK = "127.0.0.1"
 _LOG_S = 2.0
 _ENDS, _SOCKETS, _LIMITS, _RESULT = "Ends", "Sockets", "Limits", "Result"
-
-
-def parse_listen(text: str) -> tuple[str, int]:
-    """Return host and port of a text like `192.0.2.1:8080`; without a host (`:8080`), the loopback address."""
-    return parse_address(_LOOPBACK + text if text.rfind(":") == 0 else text)
 
 
 @command()
 @option(
     "--listen",
-    type=Parsed("address", parse_listen),
+    type=Parsed("address", parse_own_address),
     metavar="ADDRESS:PORT",
     required=True,
     panel=_ENDS,
@@ -171,6 +165,7 @@ def proxy(
 def _run(config: ProxyConfig, log: Path | None, *, as_json: bool) -> int:
     """Forward until a signal, then print the counters; returns the exit code."""
     from coordinator.cli.foreground import Foreground, document, totals
+    from coordinator.output.stderr import say_once
     from coordinator.output.streams import print_document, print_text
     from loadgen.host.limits import raise_open_files
     from loadgen.proxy.journal import Journal
@@ -185,7 +180,7 @@ def _run(config: ProxyConfig, log: Path | None, *, as_json: bool) -> int:
     if journal is not None:
         journal.close(_LOG_S)
         if journal.dropped:
-            click.echo(f"proxy: the log {log} lacks {journal.dropped} lines: it was not written in time", err=True)
+            say_once(f"proxy: the log {log} lacks {journal.dropped} lines: it was not written in time")
     if as_json:
         print_document(document(service, counters, cut, elapsed_ns))
     else:

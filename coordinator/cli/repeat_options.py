@@ -36,7 +36,6 @@ def repeated(
     given), or with workers that join.
     """
     from coordinator.experiment.once import Once
-    from coordinator.fleet.choice import WayKind
 
     kind = "spec" if hasattr(plan, "vms") else "http"
     if given["repeats"] is None or given["repeats"] == 1:
@@ -44,11 +43,7 @@ def repeated(
     for name, value in others.items():
         if value:
             raise PlanError(f"--repeats cannot be combined with {name}", hint="leave one of them out")
-    if choice.way is WayKind.JOIN:
-        raise PlanError(
-            "workers that join serve one run, but --repeats asks for several",
-            hint="use --hosts or --scheduler instead",
-        )
+    choice.check_several("--repeats")
     from coordinator.experiment.repeat import Repeat
 
     return Repeat(plan, given["repeats"])

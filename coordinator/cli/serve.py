@@ -47,10 +47,11 @@ def serve(port: int, host: str, server: str, connections: int, workload: str | N
     The server has no access control: on an address other than loopback, everyone who reaches the port can use it.
     """
     import uvloop
-    from rich.console import Console
 
     from coordinator.experiment.performance import cache_directory
     from coordinator.experiment.progress import fileset_progress
+    from coordinator.output.stderr import patient_console
+    from coordinator.output.streams import say_on
     from deploy.serve import serve as serve_until_ended
     from deploy.vms.api import VmRequest
     from deploy.vms.catalog import choose as choose_driver
@@ -74,15 +75,16 @@ def serve(port: int, host: str, server: str, connections: int, workload: str | N
             app_path=files.app_path,
         )
     )
-    with fileset_progress(Console(stderr=True)) as progress:
-        files.prepare(root, progress)
+    with patient_console() as err:
+        with fileset_progress(err) as progress:
+            files.prepare(root, progress)
 
-    def ready(target: Target) -> None:
-        facts = deployment.facts
-        # In a URL, the % before the interface of a link-local address is %25 (RFC 6874).
-        where = format_address(target.host.replace("%", "%25"), target.port)
-        click.echo(f"{facts.server} {facts.version} serves on http://{where}/  (Ctrl-C ends the server)", err=True)
+        def ready(target: Target) -> None:
+            facts = deployment.facts
+            # In a URL, the % before the interface of a link-local address is %25 (RFC 6874).
+            where = format_address(target.host.replace("%", "%25"), target.port)
+            say_on(err, f"{facts.server} {facts.version} serves on http://{where}/  (Ctrl-C ends the server)")
 
-    end_in_order()
-    uvloop.run(serve_until_ended(deployment, ready))
+        end_in_order()
+        uvloop.run(serve_until_ended(deployment, ready))
     return 0

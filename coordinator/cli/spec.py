@@ -268,15 +268,11 @@ def _print(
 
 def check_fleet(choice: FleetChoice, plan: SpecPlan, *, several: bool) -> None:
     """Raise PlanError when the load machines cannot reach the VMs, or cannot be used for several runs."""
-    from coordinator.fleet.choice import WayKind
     from coordinator.run.ready import check_reach
 
     check_reach(plan, choice)
-    if choice.way is WayKind.JOIN and several:
-        raise PlanError(
-            "workers that join serve one run, but a sweep or a search has several",
-            hint="use --hosts or --scheduler instead",
-        )
+    if several:
+        choice.check_several("a sweep or a search")
 
 
 def _chosen_targets(file: Path | None, vms: tuple[int, ...] | None) -> tuple[Target, ...] | None:

@@ -53,19 +53,19 @@ async def _serve(directory: Path, address: Address, token: bool) -> None:
     import asyncio
 
     from coordinator.kinds.catalog import judges
-    from coordinator.output.streams import stderr_console
+    from coordinator.output.stderr import speaking
     from coordinator.output.web.browser import records_app
     from coordinator.output.web.guard import Guard
     from coordinator.output.web.listening import listen
     from coordinator.output.web.site import Site
     from coordinator.run.interrupts import until_signalled
 
-    async with until_signalled() as signalled:
-        await asyncio.sleep(0)  # a signal before this, while modules were imported, ends the command here
-        listening = listen(address)
-        guard = Guard.of(listening, with_token=True, on_loopback=token)
-        with listening.socket:
-            async with Site(records_app(directory, judges(), guard), listening):
-                text = f"records below {directory}: {guard.url(listening)}  (Ctrl-C ends the pages)"
-                stderr_console().print(text, markup=False, highlight=False, soft_wrap=True)
-                await signalled.wait()
+    with speaking() as say:
+        async with until_signalled() as signalled:
+            await asyncio.sleep(0)  # a signal before this, while modules were imported, ends the command here
+            listening = listen(address)
+            guard = Guard.of(listening, with_token=True, on_loopback=token)
+            with listening.socket:
+                async with Site(records_app(directory, judges(), guard), listening):
+                    say(f"records below {directory}: {guard.url(listening)}  (Ctrl-C ends the pages)")
+                    await signalled.wait()

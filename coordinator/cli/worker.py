@@ -9,6 +9,7 @@ import click
 
 from coordinator.cli.options import Parsed
 from coordinator.cli.panels import command, option
+from coordinator.output.stderr import speaking
 from coordinator.starting import end_in_order
 from loadgen.model.address import format_address, parse_address
 from loadgen.model.errors import PlanError
@@ -118,16 +119,17 @@ def worker(
         ports=str(ports) if ports else "",
     )
     waits = f"waits up to {format_duration(patience)} for" if patience else "joins"
-    click.echo(f"{task.name} {waits} the coordinator at {format_address(*coordinator)}  (Ctrl-C ends it)", err=True)
     end_in_order()
-    stopped = uvloop.run(
-        agent.join(
-            task,
-            source=str(cert),
-            patience_s=patience / NS_PER_S,
-            cores=cores or 0,
-            say=lambda text: click.echo(f"{task.name} is {text}", err=True),
+    with speaking() as say:
+        say(f"{task.name} {waits} the coordinator at {format_address(*coordinator)}  (Ctrl-C ends it)")
+        stopped = uvloop.run(
+            agent.join(
+                task,
+                source=str(cert),
+                patience_s=patience / NS_PER_S,
+                cores=cores or 0,
+                say=lambda text: say(f"{task.name} is {text}"),
+            )
         )
-    )
-    click.echo(f"{task.name} ends: {'stopped by a signal' if stopped else 'the coordinator has ended'}", err=True)
+        say(f"{task.name} ends: {'stopped by a signal' if stopped else 'the coordinator has ended'}")
     return 0

@@ -78,6 +78,7 @@ def _step(one: Judged[Any, Any]) -> PaperStep:
             record="" if result is None else one.path.name,
             reasons=(failed.message, *((failed.hint,) if failed.hint else ())),
             took_ns=found.took_ns,
+            ours=() if result is None else ours_of(experiment, result),
         )
     assert result is not None
     return PaperStep(

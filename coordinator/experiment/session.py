@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,13 @@ from coordinator.experiment.performance import Say, Session, Surroundings, cache
 from coordinator.experiment.progress import fileset_progress
 from coordinator.experiment.resume import how_to_continue
 from coordinator.kinds.catalog import judges
-from coordinator.output.catalog import print_result
+from coordinator.output.catalog import write
 from coordinator.output.harmless import Harmless
 from coordinator.output.judged import Judged, read_judged
 from coordinator.output.otlp.exporting import Exported, exporting
 from coordinator.output.passed_on import PassedOn
 from coordinator.output.stderr import patient_console, settle
+from coordinator.output.stdout import UnreadError, print_beside
 from coordinator.output.web.running import Open, opened
 from coordinator.run.api import Around, Kind
 from coordinator.run.frame import Run
@@ -52,8 +54,8 @@ async def _session(session: Session) -> int:
 
 async def _play(session: Session, directory: Path, err: Console, pages: Open | None, exported: Exported) -> int:
     """Play the experiment with its record in `directory`, show it on `pages`, and let its views be `exported`."""
-    with Interrupts() as interrupts, fileset_progress(err) as progress:
-        say = _say_on(err, pages)
+    say = _say_on(err, pages)
+    with Interrupts(say) as interrupts, fileset_progress(err) as progress:
 
         def around(kind: Kind[Any, Any, Any]) -> Around:
             view = exported(Harmless(kind.open_view, err, say))
@@ -79,7 +81,9 @@ async def _play(session: Session, directory: Path, err: Console, pages: Open | N
             await asyncio.sleep(_TOLD_S)
         settle(err)  # the result may go to the same terminal
         try:
-            print_result(judged, session.form)
+            if not await interrupts.unless_again(print_beside(partial(write, judged, session.form))):
+                said = "interrupted before stdout took the whole result; the record is whole"
+                raise UnreadError(said, hint=f"to see the result: loadgen show {judged.path}")
         finally:  # a reader of stdout that has ended costs neither the report nor the page
             if session.html is not None:
                 _report(session.html, judged.path, say)

@@ -67,6 +67,11 @@ class FleetChoice:
         host = _host_of(self.scheduler) if self.scheduler else self.listen[0] if self.listen else ""
         return host == "localhost" or _is_loopback(host)
 
+    def check_several(self, what: str, hint: str = "use --hosts or --scheduler instead") -> None:
+        """Raise PlanError when the machines serve one run only, but `what`, such as "a search", has several."""
+        if self.way is WayKind.JOIN:
+            raise PlanError(f"workers that join serve one run, but {what} has several", hint=hint)
+
     def host_tables(self) -> Sequence[Mapping[str, Any]]:
         """Return the hosts as plain data, for the record."""
         return [dataclasses.asdict(host) for host in self.hosts]

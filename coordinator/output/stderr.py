@@ -10,15 +10,14 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import select
 import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Self, TextIO, cast
 
-from coordinator.output.streams import READABLE, abandon, stderr_console
+from coordinator.output.streams import READABLE, abandon, descriptor_of, say_on, stderr_console, write_all
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,12 +34,38 @@ def patient_console() -> Iterator[Console]:
     """A console on stderr whose output never waits for the reader of stderr, until the end of the context."""
     from rich.console import Console
 
-    descriptor = _descriptor_of(sys.stderr)
+    with _patient_stderr() as stream:
+        yield Console(file=cast(TextIO, stream), stderr=True) if stream is not None else stderr_console()
+
+
+@contextlib.contextmanager
+def speaking() -> Iterator[Callable[[str], None]]:
+    """Yield a function that says a line on stderr without waiting for the reader, until the end of the context."""
+    with _patient_stderr() as stream:
+
+        def say(text: str) -> None:
+            if stream is not None:
+                stream.write(f"{text}\n")
+            else:
+                say_on(stderr_console(), text)
+
+        yield say
+
+
+def say_once(text: str) -> None:
+    """Say a line on stderr, which waits for the reader for `PATIENCE_S` at most."""
+    with speaking() as say:
+        say(text)
+
+
+@contextlib.contextmanager
+def _patient_stderr() -> Iterator[_Patient | None]:
+    descriptor = descriptor_of(sys.stderr)
     if descriptor is None:
-        yield stderr_console()
+        yield None
         return
     with _Patient(sys.stderr, descriptor) as stream:
-        yield Console(file=cast(TextIO, stream), stderr=True)
+        yield stream
 
 
 def waiting_s(console: Console) -> float:
@@ -59,13 +84,6 @@ def settle(console: Console) -> None:
 def _patient(console: Console) -> _Patient | None:
     stream: object = console.file
     return stream if isinstance(stream, _Patient) else None
-
-
-def _descriptor_of(stream: TextIO | None) -> int | None:
-    try:
-        return stream.fileno() if stream is not None else None
-    except (OSError, ValueError):  # a stream in memory, or a closed one
-        return None
 
 
 class _Patient(io.TextIOBase):
@@ -148,7 +166,7 @@ class _Patient(io.TextIOBase):
                     return
                 data = self._waiting[0][1]
             try:
-                _write(self._descriptor, data)
+                write_all(self._descriptor, data)
             except OSError:
                 self._give_up()
                 return
@@ -160,19 +178,8 @@ class _Patient(io.TextIOBase):
                 self._changed.notify_all()
 
     def _give_up(self) -> None:
+        abandon(self._descriptor)  # first: those who wait go on as soon as nothing is waiting
         with self._changed:
             self._gone = True
             self._waiting.clear()
             self._changed.notify_all()
-        abandon(self._descriptor)
-
-
-def _write(descriptor: int, data: bytes) -> None:
-    """Write all of `data`, also where another process has made the open file non-blocking."""
-    while data:
-        try:
-            data = data[os.write(descriptor, data) :]
-        except BlockingIOError:
-            poll = select.poll()
-            poll.register(descriptor, select.POLLOUT)
-            poll.poll()

@@ -7,6 +7,7 @@ import contextlib
 import errno
 import io
 import os
+import select
 import sys
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TextIO, cast
@@ -49,6 +50,9 @@ def printing() -> Iterator[None]:
         raise
     except SystemExit:  # rich answers a broken pipe in this way
         raise BrokenPipeError from None
+    except KeyboardInterrupt:
+        abandon_stdout()  # nobody read: each later flush of the buffer would wait for the reader again
+        raise
     except OSError as error:
         abandon_stdout()
         raise _unwritable(error) from error
@@ -149,6 +153,56 @@ def blaming_stdout() -> Iterator[None]:
         raise _unwritable(error) from error
 
 
+class Sheet(io.StringIO):
+    """A text in memory that will be written to `stream`: it looks like that stream to those who write on it."""
+
+    def __init__(self, stream: TextIO, descriptor: int) -> None:
+        super().__init__()
+        self._stream = stream
+        self._descriptor = descriptor
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]  # read-only here
+        """The encoding of the stream."""
+        return self._stream.encoding
+
+    def fileno(self) -> int:
+        """The descriptor of the stream."""
+        return self._descriptor
+
+    def isatty(self) -> bool:
+        """Whether the stream is a terminal."""
+        return os.isatty(self._descriptor)
+
+    def data(self) -> bytes:
+        """The text, encoded."""
+        return self.getvalue().encode(self.encoding, READABLE)
+
+
+def goes_to_stdout(stream: TextIO) -> bool:
+    """Whether a text on this stream is to be printed, rather than made a part of a page or of a document."""
+    return stream is sys.stdout or isinstance(stream, Sheet)
+
+
+def descriptor_of(stream: TextIO | None) -> int | None:
+    """The descriptor of a stream; None when it has none: a stream in memory, or a closed one."""
+    try:
+        return stream.fileno() if stream is not None else None
+    except (OSError, ValueError):
+        return None
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write all of `data`, also where another process has made the open file non-blocking."""
+    while data:
+        try:
+            data = data[os.write(descriptor, data) :]
+        except BlockingIOError:
+            poll = select.poll()
+            poll.register(descriptor, select.POLLOUT)
+            poll.poll()
+
+
 def abandon_stdout() -> None:
     """Discard buffered output: Python would try to write it at exit, and print an error."""
     abandon(1)
@@ -175,6 +229,11 @@ def stderr_console() -> Console:
     from rich.console import Console  # heavy, and not every command prints with it
 
     return Console(file=cast(TextIO, _Courtesy(sys.stderr)) if sys.stderr else None, stderr=True)
+
+
+def say_on(console: Console, text: str) -> None:
+    """Write a line as it is: not broken, and without colours."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 class _Courtesy(io.TextIOBase):

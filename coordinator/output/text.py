@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 
 from rich.console import Console
 
 from coordinator.output.judged import Judged
+from coordinator.output.streams import goes_to_stdout
 from coordinator.record.kinds import (
     KIND_FORWARD,
     KIND_HTTP,
@@ -59,5 +59,5 @@ REPORTS: Mapping[str, Callable[[Console, Judged[Any, Any]], None]] = Imported(
 def write_text(judged: Judged[Any, Any], stream: TextIO) -> None:
     """Write the report, at most 80 columns wide.  Only stdout gets colours: a terminal, or where FORCE_COLOR is set."""
     # Rich heeds FORCE_COLOR for every stream, but a report that is not printed is a part of a page or of a document.
-    terminal = None if stream is sys.stdout else False
+    terminal = None if goes_to_stdout(stream) else False
     REPORTS[judged.header.kind](Console(file=stream, force_terminal=terminal), judged)

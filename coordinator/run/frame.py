@@ -91,8 +91,15 @@ async def _close(stack: AsyncExitStack, notes: list[str]) -> None:
         return
     failed = closing.exception()
     while failed is not None:  # an exit stack chains the errors of its callbacks
-        notes.append(f"closing the run failed: {type(failed).__name__}: {failed}")
+        notes.append(f"closing the run failed: {_words(failed)}")
         failed = failed.__context__
+
+
+def _words(error: BaseException) -> str:
+    """An error in one line; one that was raised on purpose says by itself what to do."""
+    if not isinstance(error, LoadgenError):
+        return f"{type(error).__name__}: {error}"
+    return f"{error.message}; {error.hint}" if error.hint else error.message
 
 
 @dataclass(slots=True)

@@ -5,15 +5,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, Protocol, Self, TypeVar
 
+from deploy.shield import give_up, waited_for
 from loadgen.model.errors import ExitCode, LoadgenError
 
 T = TypeVar("T")
 Result = TypeVar("Result", covariant=True)
 
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+_TELL_S = 0.5
+"""A healthy program has answered before."""
+
+_AGAIN_S = 0.1
 
 
 class NothingMeasuredError(LoadgenError):
@@ -36,10 +43,15 @@ class Interrupts:
     """A context manager that handles the signals: each signal stops the traffic of the current run.
 
     A signal before there is traffic cancels the run.  After a signal between two runs, the next run does not start.
+    When the run then waits for another program, such as a container engine, `say` gets told so, and a further signal
+    gives that up.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, say: Callable[[str], None] = lambda text: None) -> None:
+        self._say = say
+        self._told = self._cancelled = False
         self._signalled = asyncio.Event()
+        self._next = asyncio.Event()
         self._run: Interruptible[Any] | None = None
         self._task: asyncio.Task[Any] | None = None
         self._numbers = _heeded()
@@ -55,8 +67,32 @@ class Interrupts:
 
     def _stop(self) -> None:
         self._signalled.set()
-        if self._run is not None and self._task is not None and not self._run.interrupt():
+        self._next.set()
+        if self._run is None or self._task is None:
+            return
+        if not self._run.interrupt():
             self._task.cancel()
+            self._cancelled = True
+        if self._told:
+            self._give_up(self._task)
+        else:
+            asyncio.get_running_loop().call_later(_TELL_S, self._tell, self._task)
+
+    def _tell(self, task: asyncio.Task[Any]) -> None:
+        """Say what a run that was stopped waits for; if it is nothing now, look again a little later."""
+        if task.done() or self._told:
+            return
+        if waits := waited_for():
+            self._told = True
+            self._say(f"stopping: waiting until {'; '.join(waits)}.  Ctrl-C again ends the run without that")
+        else:
+            asyncio.get_running_loop().call_later(_TELL_S, self._tell, task)
+
+    def _give_up(self, task: asyncio.Task[Any]) -> None:
+        """Wait for no other program any more, also not for what the end of the run asks of it."""
+        if not task.done():
+            give_up()
+            asyncio.get_running_loop().call_later(_AGAIN_S, self._give_up, task)
 
     @property
     def came(self) -> bool:
@@ -66,6 +102,11 @@ class Interrupts:
     async def wait(self) -> None:
         """Return when there was a signal."""
         await self._signalled.wait()
+
+    async def unless_again(self, work: Coroutine[Any, Any, None]) -> bool:
+        """Do `work`.  Returns False when a signal comes meanwhile, which cancels it; earlier signals do not count."""
+        self._next.clear()
+        return await unless(self._next.wait(), work)
 
     async def during(self, run: Interruptible[T]) -> T:
         """Play a run.  Raises NothingMeasuredError when a signal comes before there is any traffic."""
@@ -77,8 +118,27 @@ class Interrupts:
             return await task
         except asyncio.CancelledError:
             raise _nothing_measured() from None
+        except LoadgenError as error:
+            if not self._cancelled:
+                raise
+            raise _nothing_measured(error) from error  # what a run that was cancelled could not remove
         finally:
             self._run = self._task = None
+            self._told = self._cancelled = False
+
+
+async def unless(stop: Coroutine[Any, Any, object], work: Coroutine[Any, Any, None]) -> bool:
+    """Do `work`, and return whether it ended; when `stop` ends before, it is cancelled.  Raises what `work` raises."""
+    doing, stopping = asyncio.ensure_future(work), asyncio.ensure_future(stop)
+    try:
+        await asyncio.wait((doing, stopping), return_when=asyncio.FIRST_COMPLETED)
+        if doing.done():
+            await doing
+        return doing.done()
+    finally:
+        for task in (doing, stopping):
+            task.cancel()
+        await asyncio.gather(doing, stopping, return_exceptions=True)
 
 
 @contextlib.asynccontextmanager
@@ -99,5 +159,6 @@ def _heeded() -> list[signal.Signals]:
     return [number for number in _STOP_SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
 
 
-def _nothing_measured() -> NothingMeasuredError:
-    return NothingMeasuredError("interrupted before there was any traffic; nothing was measured")
+def _nothing_measured(error: LoadgenError | None = None) -> NothingMeasuredError:
+    also, hint = (f"; {error.message}", error.hint) if error is not None else ("", "")
+    return NothingMeasuredError(f"interrupted before there was any traffic; nothing was measured{also}", hint=hint)

@@ -14,6 +14,7 @@ import struct
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -24,6 +25,7 @@ from deploy.commands.supervised import MOST_LINE_BYTES, Supervised, names_of, su
 from deploy.commands.wire import Open, Ready, Step, decode_ran
 from deploy.limits.groups import PARENT, granted, new_run
 from deploy.oci import service
+from deploy.oci.asking import asked
 from deploy.oci.engine import Container, Engine
 from deploy.oci.files import image_of_directories, mounts_of_this_machine
 from deploy.oci.finding import Found, find_engine
@@ -136,12 +138,14 @@ class _Containers:
         (holder,) = await ends.enter_async_context(supervised(opening))
         directory = Path(holder.directory)
         engine = await self._engine(holder, directory, len(names), ends)
-        image = await _in_thread(engine.take_image, image_of_directories(WORK))
+        image = await asked("has taken the image", partial(engine.take_image, image_of_directories(WORK)))
         places = tuple(_Contained(name, directory / name) for name in names)
         for place in places:
             ends.callback(place.close)
             await place.listen()
-        await _all(_in_thread(engine.start, self._container(place, image)) for place in places)
+        await _all(
+            asked(f"has started {place.name}", partial(engine.start, self._container(place, image))) for place in places
+        )
         groups = [group_of(one.name, ready.cgroups) for one, ready in await self._hear(engine, places)]
         for group in groups:
             check_granted(group, self._limits)
@@ -163,10 +167,10 @@ class _Containers:
             serving = asyncio.create_task(holder.run(command, _FOREVER_NS))
             ends.push_async_callback(_cancelled, serving)
             await _before_end_of(serving, service.until_it_listens(home / service.SOCKET))
-        await _in_thread(engine.connect)
+        await asked("answers", engine.connect)
         if self._found.socket:
-            await _in_thread(engine.sweep)
-            ends.push_async_callback(asyncio.to_thread, engine.remove_run, self._labels[RUN])
+            await asked("has removed what killed runs have left", engine.sweep)
+            ends.push_async_callback(asked, "has removed the containers", partial(engine.remove_run, self._labels[RUN]))
         return engine
 
     def _container(self, place: _Contained, image: str) -> Container:
@@ -192,7 +196,7 @@ class _Containers:
             async with asyncio.timeout(_READY_S + _READY_PER_VM_S * len(places)):
                 while silent := [place for place in places if not place.ready.done()]:
                     await asyncio.wait([place.ready for place in silent], timeout=_LOOK_S)
-                    alive = await _in_thread(engine.running, self._labels[RUN])
+                    alive = await asked("has listed its containers", partial(engine.running, self._labels[RUN]))
                     for place in silent:
                         if not place.ready.done() and place.name not in alive:
                             raise TargetError(f"{place.name} did not start", hint=place.last_words())

@@ -19,6 +19,7 @@ Host(name='c08', address='c08', user='alice', port=2222, cores=0, bind='', comma
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -134,6 +135,12 @@ def parse_list(text: str) -> tuple[Host, ...]:
 
 def _one(part: str, text: str, *, percent_coded: bool) -> Host:
     if not (one := _ONE.fullmatch(part)):
+        before, at, host = part.rpartition("@")
+        if _is_ipv6(host):
+            raise PlanError(
+                f"{host!r} is an IPv6 address without brackets, so its end could be a port",
+                hint=f"write {before}{at}[{host}], or with the port of SSH: {before}{at}[{host}]:22",
+            )
         raise PlanError(f"{part!r} is not a host" if part else f"{text!r}: a host is missing", hint=_LIST_HINT)
     name, port, user = one["host"].strip("[]"), one["port"], one["user"] or ""
     if percent_coded:
@@ -143,6 +150,15 @@ def _one(part: str, text: str, *, percent_coded: bool) -> Host:
     if port == "0":
         raise PlanError(f"host {name}: port 0 is not in 1..65535", hint=_LIST_HINT)
     return Host(name=name, user=user, port=int(port or 0))
+
+
+def _is_ipv6(text: str) -> bool:
+    """Whether a text is an IPv6 address; it may have a zone, as link-local ones need: fe80::1%eth0."""
+    try:
+        ipaddress.IPv6Address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def parse(text: str, source: str) -> tuple[Host, ...]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from deploy.limits.hierarchy import Controller, controllers_here
-from deploy.limits.removal import remove_groups
+from deploy.limits.removal import check_removed, remove_groups
 from deploy.proc import start_ticks
 from loadgen.model.errors import PlanError, TargetError
 from loadgen.model.limits import VmLimits
@@ -119,9 +119,10 @@ class Groups:
         return group
 
     def remove(self) -> None:
-        """Remove the groups.  Further calls do nothing."""
-        remove_groups(dict.fromkeys(self._made))
+        """Remove the groups.  Further calls do nothing.  Raises TargetError when some of them stay."""
+        made = dict.fromkeys(self._made)
         self._made.clear()
+        check_removed(remove_groups(made))
 
     def _protect(self, group: Group) -> None:
         """Protect memory of a group; the groups around it must protect as much, or it has no effect."""

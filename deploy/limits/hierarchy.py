@@ -11,6 +11,11 @@ _CONTROLLERS = ("cpu", "cpuacct", "memory", "pids", "io")
 _V1_NAMES = {"io": "blkio"}
 
 
+def v1_name(controller: str) -> str:
+    """The name of a controller in version 1 of cgroups."""
+    return _V1_NAMES.get(controller, controller)
+
+
 @dataclass(frozen=True, slots=True)
 class Controller:
     """A controller at the mount point `root` of its hierarchy, in version 1 or 2 of cgroups."""
@@ -34,7 +39,7 @@ def find_controllers(mountinfo: str, v2_controllers: str = "") -> Mapping[str, C
             found |= {name: Controller(2, Path(place)) for name in _CONTROLLERS if name in names}
         elif fields[0] == "cgroup":
             names = fields[-1].split(",")
-            found |= {c: Controller(1, Path(place)) for c in _CONTROLLERS if _V1_NAMES.get(c, c) in names}
+            found |= {c: Controller(1, Path(place)) for c in _CONTROLLERS if v1_name(c) in names}
     return found
 
 

@@ -59,6 +59,7 @@ class Engine:
         """An engine that is not connected yet."""
         self._path = path
         self._client: Any = None
+        self._program = "docker"
         self.version = ""
         """Name and version, such as `podman 4.3.1`; known once it is connected."""
 
@@ -74,6 +75,7 @@ class Engine:
             self._client = _docker().DockerClient(base_url=url, version=said["ApiVersion"], timeout=timeout_s)
         names = [str(one.get("Name", "")) for one in said.get("Components") or ()]
         kind = "podman" if any("podman" in name.lower() for name in names) else "Docker"
+        self._program = kind.lower()
         self.version = f"{kind} {said.get('Version', '')}"
 
     def take_image(self, image: Image) -> str:
@@ -122,11 +124,16 @@ class Engine:
 
     def remove_run(self, run: str) -> None:
         """Remove the containers with this label of a run; those that run have been asked to end."""
+        self._client.api.timeout = _REMOVED_S  # the run is over; nobody waits for two minutes now
         deadline = time.monotonic() + _REMOVED_S
         patient_until = time.monotonic() + _REMOVED_S / 10
         while found := self._containers(f"{RUN}={run}"):
             if time.monotonic() > deadline:
-                raise TargetError(f"the container engine has not removed {len(found)} containers of label {RUN}={run}")
+                names = " ".join(str(one["Names"][0]).lstrip("/") for one in found)
+                raise TargetError(
+                    f"the container engine has not removed {names} within {_REMOVED_S:g} s",
+                    hint=f"the next run with containers removes what is left; or: {self._program} rm --force {names}",
+                )
             self._remove(one for one in found if one["State"] != "running" or time.monotonic() > patient_until)
             time.sleep(_AGAIN_S)
 
@@ -145,9 +152,9 @@ class Engine:
             try:
                 with _explained("the container engine does not list its containers"):
                     found: list[dict[str, Any]] = self._client.api.containers(all=True, filters={"label": label})
-            except TargetError:
-                if attempt + 1 == _ATTEMPTS:
-                    raise
+            except TargetError as error:
+                if attempt + 1 == _ATTEMPTS or not isinstance(error.__cause__, _docker().errors.APIError):
+                    raise  # an engine that does not answer at all would take its time again
                 time.sleep(_AGAIN_S)
             else:
                 break
@@ -155,10 +162,11 @@ class Engine:
 
     def _remove(self, found: Iterator[dict[str, Any]]) -> None:
         for one in found:
-            with contextlib.suppress(_docker().errors.APIError):  # it does not run
-                self._client.api.kill(one["Id"])
-            with contextlib.suppress(_docker().errors.APIError):  # it is gone, or being removed
-                self._client.api.remove_container(one["Id"], force=True, v=True)
+            with _explained("the container engine does not remove a container"):
+                with contextlib.suppress(_docker().errors.APIError):  # it does not run
+                    self._client.api.kill(one["Id"])
+                with contextlib.suppress(_docker().errors.APIError):  # it is gone, or being removed
+                    self._client.api.remove_container(one["Id"], force=True, v=True)
 
 
 def find_socket() -> str:
@@ -189,6 +197,7 @@ def answers(path: str) -> bool:
     """Whether an engine answers at the path of a unix socket."""
     try:
         with socket.socket(socket.AF_UNIX) as trial:  # the SDK does not close a socket that is refused
+            trial.settimeout(_PING_S)  # an engine that hangs accepts nothing
             trial.connect(path)
         engine = Engine(path)
         try:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from deploy.limits.groups import PARENT, Group, granted, remove_leftovers
-from deploy.limits.hierarchy import Controller, controllers_here, mounts_here
+from deploy.limits.hierarchy import Controller, controllers_here, mounts_here, v1_name
 from deploy.limits.removal import remove_groups
 from loadgen.model.errors import TargetError
 from loadgen.model.limits import VmLimits
@@ -20,7 +20,7 @@ def group_of(name: str, said: str, controllers: Mapping[str, Controller] | None 
     places, versions = {}, {}
     by_controller = _paths(said)
     for one, found in (controllers_here() if controllers is None else controllers).items():
-        path = by_controller.get("" if found.version == 2 else _V1_NAMES.get(one, one))
+        path = by_controller.get("" if found.version == 2 else v1_name(one))
         if path is None:
             continue
         place = found.root / path.removesuffix("/container" if path.endswith(_SCOPE) else "").lstrip("/")
@@ -40,19 +40,16 @@ def check_granted(group: Group, asked: VmLimits) -> None:
             )
 
 
-def remove_run(run: str) -> None:
-    """Remove the cgroups that an engine of ours has made for the containers of a run."""
+def remove_run(run: str) -> list[str]:
+    """Remove the cgroups that an engine of ours has made for the containers of a run; returns those that stay."""
     runs = [found.root / PARENT / run for found in mounts_here()]
     below = [Path(path) for one in runs for path, _, _ in os.walk(one)]
-    remove_groups(str(path) for path in sorted(below, reverse=True) if path not in runs)
+    return remove_groups(str(path) for path in sorted(below, reverse=True) if path not in runs)
 
 
 def sweep() -> None:
     """Remove the cgroups of runs that were killed."""
     remove_leftovers({str(found.root): found for found in mounts_here()})
-
-
-_V1_NAMES = {"io": "blkio"}
 
 
 def _paths(said: str) -> dict[str, str]:

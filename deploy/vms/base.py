@@ -12,7 +12,7 @@ from typing import Any, Self, TypeVar
 from deploy.counters.place import VmPlace
 from deploy.vms.api import VmDeath, VmFacts, VmRequest
 from deploy.vms.probe import wait_until_ready
-from loadgen.model.errors import TargetError
+from loadgen.model.errors import LoadgenError, TargetError
 from loadgen.model.target import Target
 
 T = TypeVar("T")
@@ -49,9 +49,20 @@ class BaseDeployment(ABC):
         """
 
     async def __aenter__(self) -> Self:
-        async with AsyncExitStack() as ends:
-            self.targets = await self.start(ends)
-            self._ends = ends.pop_all()
+        failed: LoadgenError | None = None
+        try:
+            async with AsyncExitStack() as ends:
+                try:
+                    self.targets = await self.start(ends)
+                except LoadgenError as error:
+                    failed = error
+                    raise
+                self._ends = ends.pop_all()
+        except LoadgenError as error:
+            if failed is None or error is failed:
+                raise
+            failed.hint = "; ".join(filter(None, (failed.hint, error.message, error.hint)))  # why, then what is left
+            raise failed from error
         return self
 
     async def __aexit__(

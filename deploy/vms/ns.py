@@ -21,16 +21,17 @@ import deploy
 from deploy.box.box import LISTENING_FD, Box, Published
 from deploy.box.network import add_addresses
 from deploy.counters.place import VmPlace
-from deploy.limits.groups import Group, Groups, Usage, granted, limits_met, remove_leftovers, usage
+from deploy.limits.groups import Groups, Usage, granted, remove_leftovers, usage
 from deploy.servers.base import InheritingServer, Setup, Vm, WebServer
 from deploy.servers.catalog import choose, find_all
 from deploy.shield import to_its_end
 from deploy.vms.api import VmFacts, VmRequest
-from deploy.vms.base import BaseDeployment, vm_names
+from deploy.vms.base import vm_names
+from deploy.vms.limited import LimitedDeployment
 from deploy.vms.ns_network import RoutedNetwork, check_unused, routes
 from deploy.vms.ports import Reservation
 from deploy.vms.processes import Processes
-from deploy.vms.setup import check_file_limit, last_log_lines, read_log, write_files
+from deploy.vms.setup import check_file_limit, read_log, write_files
 from deploy.wire import Launch
 from loadgen.host.scheduler import scheduler
 from loadgen.model.addresses import is_network
@@ -69,7 +70,7 @@ class Ns:
         return NsVms(server, request, groups)
 
 
-class NsVms(BaseDeployment):
+class NsVms(LimitedDeployment):
     """The VMs of one request, one for each of its document roots."""
 
     def __init__(self, server: WebServer, request: VmRequest, groups: Groups) -> None:
@@ -78,8 +79,6 @@ class NsVms(BaseDeployment):
         self._groups = groups
         self._processes = Processes(vm_names(request.count), self.died)
         self._network: RoutedNetwork | None = None
-        self.groups: Mapping[str, Group] = {}
-        """The cgroups of each VM, by its name; known once the deployment is entered."""
         self.boxes: Mapping[str, Box] = {}
         """The box of each VM, by its name; known once the deployment is entered."""
 
@@ -110,12 +109,8 @@ class NsVms(BaseDeployment):
                 replace(setup.launch, box=self.boxes[vm.name]) for vm, setup in zip(vms, setups, strict=True)
             )
             targets = tuple(Target(name=vm.name, host=vm.host, port=vm.port) for vm in vms)
-            await self.wait_until_serving(targets, lambda name: self._explained(directory, name))
+            await self.wait_until_serving(targets, lambda name: self.explained(name, directory / name))
             return targets
-
-    def died(self, name: str, reason: str) -> None:
-        """Report that a VM has died, and which limit it met."""
-        super().died(name, "; ".join([reason, *limits_met(self.groups[name])] if name in self.groups else [reason]))
 
     def places(self) -> Mapping[str, VmPlace]:
         """The processes and cgroups of each VM, and its published port; without one, its network is its own."""
@@ -128,10 +123,6 @@ class NsVms(BaseDeployment):
             )
             for one in self.targets
         }
-
-    def _explained(self, directory: Path, name: str) -> str:
-        said = last_log_lines(directory / name)
-        return "; ".join([*([said] if said else []), *limits_met(self.groups[name])])
 
     def run(self, name: str, program: Sequence[str]) -> None:
         """Start one more program in a VM: its name in messages, then its command line.

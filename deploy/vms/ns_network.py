@@ -16,6 +16,7 @@ from deploy.box.network import route_to_all
 from deploy.lab.namespace import Namespace
 from loadgen.model.addresses import vm_addresses
 from loadgen.model.errors import PlanError, TargetError
+from loadgen.model.units import counted
 
 _GONE_S = 20.0
 _AGAIN_S = 0.02
@@ -54,15 +55,25 @@ class RoutedNetwork:
         return tuple(str(self.network[-2 - number]) for number in range(free))
 
     async def wait_until_gone(self) -> None:
-        """Wait until the kernel has removed all devices, at most 20 s.
+        """Wait until the kernel has removed all devices, at most 20 s.  Raises TargetError when some stay.
 
         It does so some time after the namespaces have ended.  Until then, the routes are in use, and the next run with
         this network would be refused.
         """
         for _ in range(round(_GONE_S / _AGAIN_S)):
-            if not any(name.startswith(self.prefix) for _, name in socket.if_nameindex()):
+            if not self._devices():
                 return
             await asyncio.sleep(_AGAIN_S)
+        left = self._devices()
+        raise TargetError(
+            f"the kernel has not removed {counted(len(left), 'network device')} of the VMs within {_GONE_S:g} s: "
+            f"{', '.join(left)}",
+            hint=f"until they are gone, {self.network} is in use; as root: "
+            + "; ".join(f"ip link delete {name}" for name in left),
+        )
+
+    def _devices(self) -> list[str]:
+        return [name for _, name in socket.if_nameindex() if name.startswith(self.prefix)]
 
     def guard(self, ends: ExitStack) -> None:
         """Let a namespace without programs have the whole network, so that a VM that has ended refuses connections.

@@ -13,11 +13,14 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from deploy.counters.place import VmPlace
-from deploy.limits.groups import PARENT, Group, granted, limits_met, new_run
+from deploy.limits.groups import PARENT, granted, new_run
+from deploy.limits.removal import check_removed
+from deploy.oci.asking import asked
 from deploy.oci.engine import Container, Engine
 from deploy.oci.finding import Found, find_engine
 from deploy.oci.groups import check_granted, group_of, remove_run, sweep
@@ -29,10 +32,11 @@ from deploy.servers.base import Setup, Vm, WebServer
 from deploy.servers.catalog import choose
 from deploy.shield import to_its_end
 from deploy.vms.api import VmFacts, VmRequest
-from deploy.vms.base import BaseDeployment, vm_names
+from deploy.vms.base import vm_names
+from deploy.vms.limited import LimitedDeployment
 from deploy.vms.ports import Reservation
 from deploy.vms.processes import Processes
-from deploy.vms.setup import check_file_limit, last_log_lines, write_files
+from deploy.vms.setup import check_file_limit, write_files
 from deploy.wire import Launch
 from loadgen.host.scheduler import scheduler
 from loadgen.model.errors import TargetError
@@ -61,7 +65,7 @@ class Oci:
         return OciVms(server, request, found)
 
 
-class OciVms(BaseDeployment):
+class OciVms(LimitedDeployment):
     """The VMs of one request, one container for each of its document roots."""
 
     def __init__(self, server: WebServer, request: VmRequest, found: Found) -> None:
@@ -73,8 +77,6 @@ class OciVms(BaseDeployment):
         self._cgroups = new_run() if not found.socket and os.geteuid() == 0 else ""
         self._pipes = Pipes(self.died)
         self._directory = Path()
-        self.groups: Mapping[str, Group] = {}
-        """The cgroups of each VM, by its name; known once the deployment is entered."""
 
     async def start(self, ends: AsyncExitStack) -> tuple[Target, ...]:
         """Start all VMs; `facts` is complete afterwards."""
@@ -83,7 +85,7 @@ class OciVms(BaseDeployment):
         processes = Processes(names, self._ended)
         if self._cgroups:
             await asyncio.to_thread(sweep)
-            ends.push_async_callback(asyncio.to_thread, remove_run, self._cgroups)
+            ends.push_async_callback(asyncio.to_thread, lambda: check_removed(remove_run(self._cgroups)))
         with Reservation(request.address, request.count, request.base_port) as held:
             self._directory = await processes.open(ends)
             vms = [
@@ -109,7 +111,7 @@ class OciVms(BaseDeployment):
             self.groups = {vm.name: group_of(vm.name, _text(vm.workdir / CGROUPS)) for vm in vms}
             self.facts = replace(self.facts, config=setups[0].config, details=self._details(engine))
             targets = tuple(Target(name=vm.name, host=vm.host, port=vm.port) for vm in vms)
-            await self.wait_until_serving(targets, self._explained)
+            await self.wait_until_serving(targets, lambda name: self.explained(name, self._directory / name))
             for group in self.groups.values():
                 check_granted(group, request.limits)
             return targets
@@ -122,10 +124,6 @@ class OciVms(BaseDeployment):
             )
             for one in self.targets
         }
-
-    def died(self, name: str, reason: str) -> None:
-        """Report that a VM has died, and which limit it met."""
-        super().died(name, "; ".join([reason, *limits_met(self.groups[name])] if name in self.groups else [reason]))
 
     def run(self, name: str, program: Sequence[str]) -> None:
         """Start one more program in a VM: its name in messages, then its command line.
@@ -142,10 +140,6 @@ class OciVms(BaseDeployment):
         for one in vm_names(self.request.count):
             self.died(one, f"its container engine ended: {reason}")
 
-    def _explained(self, name: str) -> str:
-        said = last_log_lines(self._directory / name)
-        return "; ".join([*([said] if said else []), *limits_met(self.groups[name])])
-
     async def _engine(self, processes: Processes, ends: AsyncExitStack) -> Engine:
         """A connection to the engine, after the service was started and leftovers were removed."""
         service = self._directory / _SERVICE
@@ -158,17 +152,17 @@ class OciVms(BaseDeployment):
                 raise TargetError(f"{service} cannot be written: {error.strerror}") from error
             processes.launch([Launch(vm=_SERVICE, directory=str(service), program=program)])
             await self.unless_one_dies(until_it_listens(service / SOCKET))
-        await to_its_end(asyncio.to_thread(engine.connect))
+        await asked("answers", engine.connect)
         if self._found.socket:
-            await to_its_end(asyncio.to_thread(engine.sweep))
-            ends.push_async_callback(asyncio.to_thread, engine.remove_run, self._labels[RUN])
+            await asked("has removed what killed runs have left", engine.sweep)
+            ends.push_async_callback(asked, "has removed the containers", partial(engine.remove_run, self._labels[RUN]))
         return engine
 
     async def _hear(self, engine: Engine, names: Sequence[str]) -> None:
         """Wait for the first words of each container."""
 
         async def running() -> set[str]:
-            return await to_its_end(asyncio.to_thread(engine.running, self._labels[RUN]))
+            return await asked("has listed its containers", partial(engine.running, self._labels[RUN]))
 
         timeout_s = _HEARD_S + _HEARD_PER_VM_S * len(names)
         await self.unless_one_dies(self._pipes.wait_until_heard(names, running, timeout_s))
@@ -192,12 +186,12 @@ class OciVms(BaseDeployment):
         return setups
 
     async def _start_containers(self, engine: Engine, image: Image, vms: Sequence[Vm]) -> None:
-        name = await self.unless_one_dies(to_its_end(asyncio.to_thread(engine.take_image, image)))
+        name = await self.unless_one_dies(asked("has taken the image", partial(engine.take_image, image)))
         turns = asyncio.Semaphore(_AT_ONCE)
 
         async def start(vm: Vm) -> None:
             async with turns:
-                await to_its_end(asyncio.to_thread(engine.start, self._container(vm, name)))
+                await asked(f"has started {vm.name}", partial(engine.start, self._container(vm, name)))
 
         async def start_all() -> None:
             try:

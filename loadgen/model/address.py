@@ -5,6 +5,7 @@ from __future__ import annotations
 from loadgen.model.errors import PlanError
 
 MOST_PORT = 65535
+LOOPBACK = "127.0.0.1"
 
 _HINT = "examples: 192.0.2.1:5201, [2001:db8::1]:5201, name:5201"
 
@@ -28,6 +29,12 @@ def parse_address(text: str) -> tuple[str, int]:
     if not (port.isascii() and port.isdecimal() and port_number(port) <= MOST_PORT):
         raise PlanError(f"{text!r}: {port!r} is not a port from 0 to 65535", hint=_HINT)
     return host, port_number(port)
+
+
+def parse_own_address(text: str) -> tuple[str, int]:
+    """(host, port) of an address to listen at; the host of :PORT is the loopback address.  Raises PlanError."""
+    bare = text.strip()
+    return parse_address(LOOPBACK + bare if bare.rfind(":") == 0 else bare)
 
 
 def format_address(host: str, port: int) -> str:

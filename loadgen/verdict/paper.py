@@ -44,8 +44,8 @@ class PaperStep:
     """One experiment.
 
     `record` is the directory of its record, relative to the paper's.  `verdict` is that of its own result, None when
-    it has none.  `reasons` are the sentences behind the verdict, or why there is none.  `ours` is empty unless the
-    experiment was played, and for all numbers that a run without trust would give.
+    it has none.  `reasons` are the sentences behind the verdict, or why there is none.  `ours` has also
+    what an experiment that failed had measured before; nothing of a run without trust.
     """
 
     experiment: Experiment

@@ -25,14 +25,13 @@ from hypothesis import strategies as st
 from coordinator.cli.commands import COMMANDS
 from coordinator.cli.iperf_words import parse_connect_timeout, parse_tos
 from coordinator.cli.options import parse_counts, parse_window, parse_windows
-from coordinator.cli.proxy import parse_listen
 from coordinator.output.html.files import write_report
 from coordinator.output.streams import OutputError
 from deploy.hosts.inventory import Host, parse_list
 from deploy.hosts.inventory import load as load_hosts
 from deploy.targets import KEYS as TARGET_KEYS
 from deploy.targets import load as load_targets
-from loadgen.model.address import parse_address
+from loadgen.model.address import parse_address, parse_own_address
 from loadgen.model.connect_to import ConnectTo
 from loadgen.model.errors import LoadgenError
 from loadgen.model.http_plan import HttpPlan
@@ -106,7 +105,7 @@ PARSERS: dict[str, Callable[[str], object]] = {
     "counts": parse_counts,
     "duration": parse_duration_ns,
     "hosts": parse_list,
-    "listen": parse_listen,
+    "listen": parse_own_address,
     "objective": Slo.parse,
     "per second": parse_per_s,
     "rate": parse_rate_bps,

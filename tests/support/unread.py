@@ -10,8 +10,19 @@ import termios
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 PIPE_BYTES = 4096
+
+
+_WRITE = ("1", "64")
+"""The number of the system call on x86 and on ARM."""
+
+
+def waits_to_write(pid: int, descriptor: int) -> bool:
+    """Whether a thread of the process waits in the kernel to write to this descriptor."""
+    calls = (path.read_text().split() for path in Path(f"/proc/{pid}/task").glob("*/syscall"))
+    return any(call[0] in _WRITE and call[1] == hex(descriptor) for call in calls if len(call) > 1)
 
 
 @dataclass(frozen=True, slots=True)

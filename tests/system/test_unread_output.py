@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 
 from coordinator.record.writer import INTERVALS
-from tests.support.cli import LOADGEN, environment
+from tests.support.cli import LOADGEN, environment, loadgen
+from tests.support.recorded import RECORDS
 from tests.support.scripted import ScriptedServer, good
-from tests.support.unread import Ends, a_full_terminal, a_pipe
+from tests.support.unread import Ends, a_full_terminal, a_pipe, waits_to_write
 from tests.support.vms import within
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,6 +29,7 @@ def play(
     *command: str,
     cwd: Path,
     stderr: int,
+    stdout: int = subprocess.PIPE,
     duration: str = "4s",
     meanwhile: Callable[[subprocess.Popen[str]], object] = lambda _: None,
 ) -> tuple[int, str, str]:
@@ -39,7 +41,7 @@ def play(
             cwd=cwd,
             env={**environment(cwd), "TERM": "xterm", "PYTHONPATH": str(ROOT)},
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
+            stdout=stdout,
             stderr=stderr,
             text=True,
             start_new_session=True,
@@ -50,7 +52,7 @@ def play(
         finally:
             process.kill()
             process.wait()
-        return process.returncode, out, err or ""
+        return process.returncode, out or "", err or ""
 
     async def scenario() -> tuple[int, str, str]:
         async with ScriptedServer(good) as server:
@@ -95,6 +97,58 @@ def test_ctrl_c_is_heeded_although_nobody_reads_stderr(tmp_path: Path) -> None:
         code, out, _ = play(LOADGEN, cwd=tmp_path, stderr=unread.inner, duration="50s", meanwhile=interrupt)
     assert (code, json.loads(out)["verdict"]) == (130, "interrupted")
     assert json.loads((tmp_path / "run" / "run.json").read_text()) == json.loads(out)
+
+
+UNREAD_RESULTS: dict[str, tuple[str, bool]] = {
+    "a pipe that nobody reads": ("a full pipe", False),
+    "a stopped terminal": ("a full terminal", False),
+    "a stopped terminal that shows stderr, too": ("a full terminal", True),
+}
+
+
+@pytest.mark.parametrize("where", UNREAD_RESULTS)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_a_signal_ends_a_command_whose_result_nobody_reads(where: str, number: signal.Signals, tmp_path: Path) -> None:
+    kind, is_shared = UNREAD_RESULTS[where]
+
+    def interrupt(process: subprocess.Popen[str]) -> None:
+        recorded = tmp_path / "run" / "run.json"
+        assert within(LONGEST_S, lambda: recorded.exists() and waits_to_write(process.pid, 1))
+        process.send_signal(number)
+
+    with UNREAD[kind]() as unread:
+        err = unread.inner if is_shared else subprocess.PIPE
+        code, _, said = play(LOADGEN, cwd=tmp_path, stdout=unread.inner, stderr=err, duration="1s", meanwhile=interrupt)
+    assert code == 130
+    if not is_shared:
+        assert "loadgen: interrupted before stdout took the whole result; the record is whole\n" in said
+        assert said.endswith("hint: to see the result: loadgen show run\n")
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert record["verdict"] in ("VALID", "INVALID")  # of the run, which was over
+    shown = loadgen("show", "run", "--json", cache=tmp_path, cwd=tmp_path)
+    assert (shown.code, shown.document) == (0, record)
+
+
+@pytest.mark.parametrize("where", ["a full pipe", "a full terminal"])
+def test_ctrl_c_ends_a_command_that_prints_to_nobody(where: str, tmp_path: Path) -> None:
+    RECORDS["http good"](tmp_path / "run")
+    with UNREAD[where]() as unread:
+        process = subprocess.Popen(
+            [LOADGEN, "show", "run", "--json"],
+            cwd=tmp_path,
+            env=environment(tmp_path),
+            stdin=subprocess.DEVNULL,
+            stdout=unread.inner,
+            stderr=unread.inner,
+            start_new_session=True,
+        )
+        try:
+            assert within(LONGEST_S, lambda: waits_to_write(process.pid, 1))
+            process.send_signal(signal.SIGINT)
+            assert process.wait(LONGEST_S) == 130
+        finally:
+            process.kill()
+            process.wait()
 
 
 BREAK = """

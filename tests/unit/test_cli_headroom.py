@@ -28,7 +28,7 @@ JOIN = ("--listen", "127.0.0.1:4711", "--certs", "certs")
         ),
         (
             ("http", "http://127.0.0.1/", *JOIN),
-            "workers that join serve one run, but --check-headroom plays several",
+            "workers that join serve one run, but --check-headroom has several",
         ),
     ],
 )

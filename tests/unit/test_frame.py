@@ -111,6 +111,17 @@ def test_errors_while_the_run_is_closed_become_notes(tmp_path: Path) -> None:
     assert document(tmp_path)["notes"][-1] == judged.result.notes[-1]
 
 
+def test_an_error_that_says_what_to_do_is_a_note_in_its_own_words(tmp_path: Path) -> None:
+    async def fail() -> None:
+        raise TargetError("the kernel has not removed vm01", hint="rmdir vm01")
+
+    def act(stage: Stage[IperfPlan]) -> None:
+        stage.stack.push_async_callback(fail)
+
+    judged = play(tmp_path, act)
+    assert judged.result.notes[-1] == "closing the run failed: the kernel has not removed vm01; rmdir vm01"
+
+
 def test_a_cancellation_that_is_lost_while_the_run_is_closed_becomes_a_note(tmp_path: Path) -> None:
     async def cancelled() -> None:
         raise asyncio.CancelledError

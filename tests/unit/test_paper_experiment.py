@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
-from coordinator.experiment.api import Answer, Next
+from coordinator.experiment.api import Answer, Next, StepPlayed
 from coordinator.experiment.paper import Paper
 from coordinator.experiment.paper_steps import step_of
 from coordinator.experiment.resume import resumable
+from coordinator.output.judged import Judged
+from coordinator.output.terminal.paper_report import print_paper
 from coordinator.record.document import finished, result_of, unfinished
 from loadgen.model.errors import PlanError
 from loadgen.model.paper import STEPS, Experiment, PaperPlan, Profile, parse_experiments
@@ -21,7 +25,7 @@ from loadgen.verdict.paper import PaperResult, PaperStep, State
 from loadgen.verdict.paper_figures import PARTS
 from loadgen.verdict.result import Verdict
 from tests.support import papers
-from tests.support.judged import END
+from tests.support.judged import END, judged
 
 PROFILES = [PaperPlan(profile=profile, steps=STEPS[profile], vm_driver="ns") for profile in Profile]
 
@@ -53,6 +57,24 @@ def test_an_experiment_that_fails_ends_nothing_and_is_no_good_result() -> None:
     assert len(result.steps) == len(papers.PLAN.steps)
     assert result.verdict is Verdict.INVALID
     assert f"compile failed: {papers.LATE.message}" in result.reasons
+
+
+def test_an_experiment_that_fails_late_shows_what_it_had_measured() -> None:
+    """A relative experiment, for example, whose fourth round fails has a record of three rounds."""
+    step: Any = StepPlayed(result=papers.micro(), took_ns=NS_PER_S, failed=papers.LATE)
+    whole = papers.result({**papers.GOOD, Experiment.MICRO: papers.micro()})
+    plan = dataclasses.replace(papers.PLAN, steps=(Experiment.MICRO,))
+    one = Judged(path=Path("rec/micro"), document={}, header=papers.header(), result=step)
+    found = Paper(plan).answer((one,)).result
+    assert isinstance(found, PaperResult)
+    (failed,) = found.steps
+    assert (failed.state, failed.record, failed.verdict) == (State.FAILED, "micro", None)
+    assert failed.ours
+    assert [failed.ours] == [step.ours for step in whole.steps if step.experiment is Experiment.MICRO]
+    file = io.StringIO()
+    print_paper(Console(file=file, width=80), judged(papers.header(plan), found, path=Path("rec")))
+    assert "FAILED, took 0:01; its record: rec/micro" in file.getvalue()
+    assert "ns, page fault" in file.getvalue()
 
 
 def test_the_worst_verdict_counts() -> None:

@@ -9,8 +9,8 @@ import pytest
 
 from coordinator.cli import main
 from coordinator.cli.foreground import progress_line
-from coordinator.cli.proxy import parse_listen
 from loadgen.measure.forwarding import ProxyCounters
+from loadgen.model.address import parse_own_address
 from loadgen.model.errors import PlanError
 from loadgen.model.plain import from_plain, to_plain
 from loadgen.model.probe import Mode
@@ -89,7 +89,7 @@ def test_a_host_survives_the_wire() -> None:
     ],
 )
 def test_only_the_loopback_address_is_opened_by_default(text: str, address: tuple[str, int]) -> None:
-    assert parse_listen(text) == address
+    assert parse_own_address(text) == address
 
 
 def test_progress_shows_rates_and_only_errors_that_occurred() -> None:

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
-from coordinator.run.interrupts import until_signalled
+from coordinator.output.stdout import UnreadError
+from coordinator.run.interrupts import unless, until_signalled
 from loadgen.model.address import format_address
 from loadgen.probe.api import ServedTest, ServerCounters
 from loadgen.probe.server import ProbeServer
 
-Say = Callable[[str], None]
+PATIENCE_S = 1.0
+"""How long the end waits for the reader of the lines after a signal."""
 
 
-async def serve_tests(host: str, port: int, *, tests: int | None, say: Say, tell: Say) -> None:
+async def serve_tests(
+    host: str, port: int, *, tests: int | None, say: Callable[[str], None], tell: Callable[[str], Awaitable[None]]
+) -> None:
     """Serve all clients until a signal, or until `tests` of them were served (None: any number).
 
     `say` is called with the address; `tell` is called with a line for each finished test, and with the counters at the
-    end.  Raises PlanError when the server cannot listen at the address, and any error that `tell` raises.
+    end.  While `tell` waits for its reader, tests go on.
+    Raises PlanError when the server cannot listen at the address, any error that `tell` raises, and UnreadError when a
+    signal comes and `tell` still waits.
     """
     lines: asyncio.Queue[str] = asyncio.Queue()
     # Lines are printed here, not in the server: an error while printing is not an error of a test.
@@ -26,22 +32,25 @@ async def serve_tests(host: str, port: int, *, tests: int | None, say: Say, tell
     async with until_signalled() as signalled:
         port = await server.open(host, port)
         say(f"iperf3's protocol is served on {format_address(host, port)}  (Ctrl-C ends it)")
-        ending = asyncio.create_task(signalled.wait())
         try:
-            while not ending.done() and tests != 0:
-                line = asyncio.create_task(lines.get())
-                await asyncio.wait((ending, line), return_when=asyncio.FIRST_COMPLETED)
-                if line.done():
-                    tell(line.result())
-                    tests = None if tests is None else tests - 1
-                else:
-                    line.cancel()
+            await unless(signalled.wait(), _tell_served(lines, tests, tell))
         finally:
-            ending.cancel()
             await server.close()
-        while not lines.empty():
-            tell(lines.get_nowait())
-        tell(counters_line(server.counters))
+        lines.put_nowait(counters_line(server.counters))
+        if not await unless(_patience(signalled), _tell_served(lines, lines.qsize(), tell)):
+            raise UnreadError("interrupted before stdout took all lines: nobody reads it")
+
+
+async def _patience(signalled: asyncio.Event) -> None:
+    await signalled.wait()
+    await asyncio.sleep(PATIENCE_S)
+
+
+async def _tell_served(lines: asyncio.Queue[str], number: int | None, tell: Callable[[str], Awaitable[None]]) -> None:
+    """Tell this number of lines (None: all that come)."""
+    while number != 0:
+        await tell(await lines.get())
+        number = None if number is None else number - 1
 
 
 def test_line(test: ServedTest) -> str:

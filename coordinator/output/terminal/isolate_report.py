@@ -15,10 +15,8 @@ from coordinator.output.terminal.parts import (
     add_row,
     banner,
     bullets,
-    cut_banner,
-    own_version,
+    head,
     plain_table,
-    setup_line,
     verdict_line,
     where,
 )
@@ -48,16 +46,7 @@ def print_isolate(console: Console, judged: Judged[IsolatePlan, IsolateResult]) 
 
 def _parts(judged: Judged[IsolatePlan, IsolateResult]) -> list[RenderableType]:
     result, header = judged.result, judged.header
-    grid = Table.grid(padding=(0, 2))
-    for name, text in (
-        ("started", header.started_at),
-        *_setup(header.plan, result),
-        ("machine", setup_line(header)),
-        ("loadgen", own_version(header)),
-    ):
-        add_row(grid, name, text)
-    parts: list[RenderableType] = [Text("Isolation: a quiet VM among antisocial ones", "bold"), grid, Text()]
-    parts += cut_banner(judged.cut)
+    parts = head("Isolation: a quiet VM among antisocial ones", header, _setup(header.plan, result), judged.cut)
     if result.verdict is Verdict.INVALID:
         text = "the numbers below do not say what the hogs did."
         parts += [banner("INVALID", text, "bold red"), Text()]

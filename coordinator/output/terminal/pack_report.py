@@ -15,10 +15,8 @@ from coordinator.output.terminal.parts import (
     add_row,
     banner,
     bullets,
-    cut_banner,
-    own_version,
+    head,
     plain_table,
-    setup_line,
     verdict_line,
     where,
 )
@@ -43,16 +41,7 @@ def print_pack(console: Console, judged: Judged[PackPlan, PackResult]) -> None:
 
 def _parts(judged: Judged[PackPlan, PackResult]) -> list[RenderableType]:
     result, header = judged.result, judged.header
-    grid = Table.grid(padding=(0, 2))
-    for name, text in (
-        ("started", header.started_at),
-        *_setup(header, result),
-        ("machine", setup_line(header)),
-        ("loadgen", own_version(header)),
-    ):
-        add_row(grid, name, text)
-    parts: list[RenderableType] = [Text("Phone-booth packing: how many VMs fit", "bold"), grid, Text()]
-    parts += cut_banner(judged.cut)
+    parts = head("Phone-booth packing: how many VMs fit", header, _setup(header, result), judged.cut)
     if result.verdict is Verdict.INVALID:
         emulated = header.environment.server.get("emulated")
         why = f"the VMs are {EMULATED}" if emulated else "loadgen itself could not ask all VMs"

@@ -87,7 +87,7 @@ def _step(step: PaperStep, path: Path) -> Iterator[RenderableType]:
     yield from _outcome(step, path)
     if step.ours:
         yield _numbers(part, step.ours)
-    if step.state is State.PLAYED:
+    if step.ours or step.state is State.PLAYED:
         yield bullets("paper:", [part.method])
         yield bullets("here:", [part.differs])
 
@@ -98,12 +98,12 @@ def _outcome(step: PaperStep, path: Path) -> Iterator[RenderableType]:
         yield Text("Not played: this machine cannot play it.", "bold yellow")
         yield bullets("-", step.reasons)
         return
+    record = f"; its record: {path / step.record}" if step.record else ""
     took = f", took {fmt.clock(step.took_ns / NS_PER_S)}" if step.took_ns else ""
     if step.state is State.FAILED or step.verdict is None:
-        yield Text.assemble(("FAILED", "bold red"), took)
+        yield Text.assemble(("FAILED", "bold red"), f"{took}{record}")
         yield bullets("-", step.reasons)
         return
-    record = f"; its record: {path / step.record}" if step.record else ""
     word = "VALID" if step.verdict is Verdict.CONFORMING and step.experiment not in _JUDGED else ""
     yield Text.assemble((word or step.verdict.value.upper(), STYLES[step.verdict]), f"{took}{record}")
     if step.verdict is not Verdict.CONFORMING:

@@ -86,6 +86,19 @@ def disturbance_lines(found: Disturbance | None) -> list[RenderableType]:
     return [bullets("disturbed:", [found.sentence])] if found is not None and found.sentence else []
 
 
+def head(title: str, header: Header[Any], rows: Iterable[tuple[str, str]], cut: str) -> list[RenderableType]:
+    """The head of a report: its title, when and where the run was, `rows` about its set-up, and whether it was cut."""
+    grid = Table.grid(padding=(0, 2))
+    for name, text in (
+        ("started", header.started_at),
+        *rows,
+        ("machine", setup_line(header)),
+        ("loadgen", own_version(header)),
+    ):
+        add_row(grid, name, text)
+    return [Text(title, "bold"), grid, Text(), *cut_banner(cut)]
+
+
 def setup_line(header: Header[Any]) -> str:
     """The machine and the software, in one line."""
     environment = header.environment

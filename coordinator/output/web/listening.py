@@ -7,11 +7,10 @@ import ipaddress
 import socket
 from dataclasses import dataclass
 
-from loadgen.model.address import format_address, parse_address
+from loadgen.model.address import LOOPBACK, format_address, parse_own_address
 from loadgen.model.errors import PlanError
 
-_LOOPBACK = "127.0.0.1"
-_NAMES_OF_LOOPBACK = {_LOOPBACK, "localhost"}
+_NAMES_OF_LOOPBACK = {LOOPBACK, "localhost"}
 _ALL = {"0.0.0.0", "::"}
 _BACKLOG = 64
 
@@ -61,9 +60,7 @@ class Listening:
 
 def parse_listen(text: str, option: str) -> Address:
     """The address of a text like `127.0.0.1:8089`; without a host, as in `:8089`, on loopback.  Raises PlanError."""
-    bare = text.strip()
-    host, port = parse_address(_LOOPBACK + bare if bare.startswith(":") else bare)
-    return Address(option, host, port)
+    return Address(option, *parse_own_address(text))
 
 
 def check_apart(one: Address | None, other: Address | None) -> None:
@@ -88,7 +85,7 @@ def listen(address: Address) -> Listening:
         why = getattr(error, "strerror", None) or error
         raise PlanError(
             f"{address.option}: {address.host!r} is not an address of this machine: {why}",
-            hint=f"{_LOOPBACK}:{address.port} serves this machine only",
+            hint=f"{LOOPBACK}:{address.port} serves this machine only",
         ) from error
     failed: OSError | None = None
     for family, kind, protocol, _, where in found:
@@ -123,7 +120,7 @@ def _refused(address: Address, error: OSError) -> PlanError:
         case errno.EADDRNOTAVAIL:
             return PlanError(
                 f"{address.option}: {address.host} is not an address of this machine",
-                hint=f"{_LOOPBACK}:{address.port} serves this machine only, 0.0.0.0:{address.port} all networks",
+                hint=f"{LOOPBACK}:{address.port} serves this machine only, 0.0.0.0:{address.port} all networks",
             )
         case errno.EACCES:
             return PlanError(
