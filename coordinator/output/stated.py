@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from coordinator.output.judged import Judged
+from loadgen.model.units import number
 from loadgen.verdict.result import Check, Verdict
 
 TRUST = "trust"
@@ -31,8 +32,8 @@ class Stated:
         """What was measured, the limit, and what was compared."""
         check, unit = self.check, f" {self.check.unit}" if self.check.unit else ""
         known = check.value == check.value  # not NaN
-        value = f"{'at least ' * self.at_least}{check.value:.4g}{unit}"
-        text = f"{value} (limit: {check.relation} {check.limit:.4g}{unit})" if known else "not known"
+        value = f"{'at least ' * self.at_least}{number(check.value)}{unit}"
+        text = f"{value} (limit: {check.relation} {number(check.limit)}{unit})" if known else "not known"
         return f"{text}: {check.detail}" if check.detail else text
 
 

@@ -54,7 +54,7 @@ def _which(row: Row, rows: Sequence[Row], scene: Scene | None, word: str) -> str
     is_spec = isinstance(row, TargetResult)
     parts = []
     if isinstance(row, TargetResult) and row.conforming is not None:
-        parts.append(f"{row.conforming} of {row.requested} connections conform")
+        parts.append(f"{row.conforming:,} of {row.requested:,} connections conform")
     parts.append(f"{errors:,} failed operation{'s' * (errors != 1)}")
     if p99 is not None:
         compared = f" (median of the other {word}s: {text(statistics.median(others))} ms)" if others else ""

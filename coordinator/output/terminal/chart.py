@@ -46,7 +46,7 @@ def _report(judged: Judged[SpecPlan, Sweep], words: Words) -> RenderableType:
     plan = header.plan
     parts: list[RenderableType] = [
         Text(f"{style_of(plan)} sweep over the number of VMs", "bold"),
-        Text(f"{plan.connections} connections per VM, {server_name(header)}, seed {plan.seed}"),
+        Text(f"{plan.connections:,} connections per VM, {server_name(header)}, seed {plan.seed}"),
         Text(setup_line(header)),
         Text(),
     ]

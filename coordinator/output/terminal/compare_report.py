@@ -23,11 +23,10 @@ from coordinator.output.terminal.parts import (
 )
 from coordinator.output.terminal.repeats_report import title_of
 from coordinator.record.interleaved_result import Interleaved
-from loadgen.model.units import counted
+from loadgen.model.units import counted, number
 from loadgen.verdict.compare import CONFIDENCE, times
 from loadgen.verdict.compare_result import CompareRow, Comparison, Unlike
 from loadgen.verdict.relative_result import Difference
-from loadgen.verdict.repeats import number
 from loadgen.verdict.result import Verdict
 
 _WORDS = {

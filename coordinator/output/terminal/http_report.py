@@ -265,7 +265,7 @@ def _errors(targets: Iterable[HttpRow]) -> list[RenderableType]:
     table.add_column("targets, with counts")
     for name, counts in sorted(found.items(), key=lambda item: -sum(number for _, number in item[1])):
         whole = fmt.count(sum(number for _, number in counts))
-        add_row(table, name.lower().replace("_", " "), whole, some([f"{who} {count}" for who, count in counts]))
+        add_row(table, name.lower().replace("_", " "), whole, some([f"{who} {count:,}" for who, count in counts]))
     return [table, Text()]
 
 

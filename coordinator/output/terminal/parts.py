@@ -18,7 +18,7 @@ from coordinator.output.terminal import format as fmt
 from coordinator.output.terminal.machines import say_offset
 from coordinator.record.fleet import FleetRecord
 from coordinator.record.header import Header
-from loadgen.model.units import NS_PER_MS
+from loadgen.model.units import NS_PER_MS, number
 from loadgen.verdict.disturbance import Disturbance
 from loadgen.verdict.result import Check, Verdict
 from loadgen.verdict.slo import SloCheck
@@ -128,8 +128,8 @@ def checks_table(title: str, checks: Sequence[Check], *, judged: bool = True, at
             table,
             mark,
             check.name,
-            f"{bound}{_number(check.value)}{unit}" if check.known else "unknown",
-            f"{check.relation} {_number(check.limit)}{unit}",
+            f"{bound}{number(check.value)}{unit}" if check.known else "unknown",
+            f"{check.relation} {number(check.limit)}{unit}",
             "" if (check.ok and check.known) or not judged else check.detail,
         )
     return table
@@ -155,7 +155,3 @@ def machines_table(fleet: FleetRecord) -> Table:
             f"{clock.error_ns / NS_PER_MS if clock else 0.0:.3f}",
         )
     return table
-
-
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if float(value).is_integer() or abs(value) >= 1000 else f"{value:.4g}"

@@ -21,9 +21,9 @@ from coordinator.output.terminal.parts import (
     where,
 )
 from loadgen.model.http_plan import HttpPlan
-from loadgen.model.units import counted
+from loadgen.model.units import counted, number
 from loadgen.verdict.ranks import CONFIDENCE
-from loadgen.verdict.repeats import OneOfMany, Repeats, RepeatsRow, number
+from loadgen.verdict.repeats import OneOfMany, Repeats, RepeatsRow
 
 _STANDS_OUT = "*"
 _MOST_COLUMNS = 4
