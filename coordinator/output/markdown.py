@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any, TextIO
 
 from coordinator.output.judged import Judged
+from coordinator.output.one_machine import say_shared
 from coordinator.output.stated import Stated, stated
 from coordinator.output.streams import escaped
 from coordinator.output.text import write_text
@@ -26,6 +27,8 @@ def write_markdown(judged: Judged[Any, Any], stream: TextIO) -> None:
     if judged.cut:
         lines += [f"**Cut:** {_plain(judged.cut)}.", ""]
     lines += [f"- {_plain(reason)}" for reason in result.reasons]
+    if shared := say_shared(judged.header):
+        lines += ["", _plain(shared)]
     lines += ["", *_table(stated(judged)), *_report(text)]
     stream.write(escaped("\n".join(lines) + "\n", stream))
 

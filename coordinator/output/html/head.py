@@ -10,6 +10,7 @@ from coordinator.output.html.blocks import Banner, Block, Folded, Items, Table, 
 from coordinator.output.html.from_text import verdict_words
 from coordinator.output.judged import RUNNING, Judged, verdict_of
 from coordinator.output.marks import EMULATED, marks_of
+from coordinator.output.one_machine import say_shared
 from coordinator.output.stated import TRUST, Stated, stated
 from loadgen.model import emulated
 from loadgen.verdict.result import Verdict
@@ -90,6 +91,8 @@ def _blocks(judged: Judged[Any, Any], verdict: Verdict | None, marks: tuple[str,
     if disturbance is not None:
         undisturbed = f"None of the {disturbance.measured_s} measured seconds was disturbed on a load machine."
         yield Words(f"Disturbances: {disturbance.sentence or undisturbed}", "warn" if disturbance.sentence else "")
+    if shared := say_shared(judged.header):
+        yield Words(shared)
     if notes := tuple(getattr(judged.result, "notes", ())):
         yield Items("Notes", notes)
 

@@ -18,6 +18,7 @@ from coordinator.output.terminal.parts import (
     cut_title,
     plain_table,
     setup_line,
+    shared_lines,
     verdict_line,
     where,
 )
@@ -52,6 +53,7 @@ def print_interleaved(console: Console, judged: Judged[Any, Interleaved]) -> Non
     parts: list[RenderableType] = [
         Text(f"Runs in turns: {counted(len(result.plans), 'plan')}, {counted(result.rounds, 'round')}", "bold"),
         Text(setup_line(judged.header)),
+        *shared_lines(judged.header),
         Text(),
     ]
     if judged.cut:

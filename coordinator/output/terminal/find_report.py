@@ -11,7 +11,16 @@ from rich.text import Text
 
 from coordinator.output.judged import Judged
 from coordinator.output.terminal import format as fmt
-from coordinator.output.terminal.parts import WIDTH, add_row, bullets, plain_table, setup_line, verdict_line, where
+from coordinator.output.terminal.parts import (
+    WIDTH,
+    add_row,
+    bullets,
+    plain_table,
+    setup_line,
+    shared_lines,
+    verdict_line,
+    where,
+)
 from coordinator.record.find_result import Find, FindStep, Wanted
 from loadgen.verdict.capacity import Found, Seen
 from loadgen.verdict.result import Verdict
@@ -34,6 +43,7 @@ def _report(judged: Judged[Any, Find]) -> RenderableType:
         Text(_TITLES[find.wanted], "bold"),
         Text(_fixed(find, judged.header.plan)),
         Text(setup_line(judged.header)),
+        *shared_lines(judged.header),
         Text(),
     ]
     if judged.cut:

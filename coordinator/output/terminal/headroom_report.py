@@ -10,7 +10,16 @@ from rich.text import Text
 
 from coordinator.output.judged import Judged
 from coordinator.output.terminal import format as fmt
-from coordinator.output.terminal.parts import WIDTH, add_row, bullets, plain_table, setup_line, verdict_line, where
+from coordinator.output.terminal.parts import (
+    WIDTH,
+    add_row,
+    bullets,
+    plain_table,
+    setup_line,
+    shared_lines,
+    verdict_line,
+    where,
+)
 from coordinator.record.headroom_result import HeadroomResult, HeadroomStep, Role
 
 _NAMES = {Role.RUN: "the run", Role.MORE: "one engine more", Role.ALONE: "null responder"}
@@ -26,6 +35,7 @@ def _report(judged: Judged[Any, HeadroomResult]) -> RenderableType:
     parts: list[RenderableType] = [
         Text("How far was the load generator from being the limit?", "bold"),
         Text(setup_line(judged.header)),
+        *shared_lines(judged.header),
         Text(),
     ]
     if judged.cut:

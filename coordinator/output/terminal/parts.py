@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from coordinator.output.judged import RUNNING
+from coordinator.output.one_machine import say_shared
 from coordinator.output.terminal import format as fmt
 from coordinator.output.terminal.machines import say_offset
 from coordinator.record.fleet import FleetRecord
@@ -84,6 +85,12 @@ def setup_line(header: Header[Any]) -> str:
     environment = header.environment
     cores = f"{environment.cores_usable} of {environment.cores} cores"
     return f"{environment.cpu or environment.architecture}, {cores}, Linux {environment.kernel}"
+
+
+def shared_lines(header: Header[Any]) -> list[RenderableType]:
+    """The line on servers that share the machine of the load generator; nothing when that is not known."""
+    said = say_shared(header)
+    return [Text(said)] if said else []
 
 
 def own_version(header: Header[Any]) -> str:

@@ -17,6 +17,7 @@ from coordinator.output.terminal.parts import (
     cut_title,
     plain_table,
     setup_line,
+    shared_lines,
     verdict_line,
     where,
 )
@@ -39,6 +40,7 @@ def _parts(judged: Judged[Any, Repeats]) -> Iterator[RenderableType]:
     yield Text(f"Repeated {judged.header.kind.partition('-')[0]} run: {counted(repeats.asked, 'run')}", "bold")
     yield Text(_asked(plan))
     yield Text(setup_line(judged.header))
+    yield from shared_lines(judged.header)
     yield Text()
     if judged.cut:
         yield Text(f"{cut_title(judged.cut)}: {judged.cut}.", "bold yellow")

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from coordinator.output.judged import Judged
+from coordinator.output.one_machine import say_shared
 from coordinator.output.terminal import format as fmt
 from coordinator.output.terminal.canary import canary_lines
 from coordinator.output.terminal.counter_lines import counters_table, held_lines
@@ -132,6 +133,8 @@ def _setup(header: Header[SpecPlan]) -> RenderableType:
     for line in vm_lines(header.environment.server):
         add_row(grid, "VMs", line)
     add_row(grid, "machine", setup_line(header))
+    if shared := say_shared(header):
+        add_row(grid, "shared", shared)
     add_row(grid, "loadgen", own_version(header))
     return grid
 
