@@ -22,7 +22,7 @@ from coordinator.output.terminal.parts import (
     where,
 )
 from coordinator.record.find_result import Find, FindStep, Wanted
-from loadgen.verdict.capacity import Found, Seen
+from loadgen.verdict.capacity import Seen
 from loadgen.verdict.result import Verdict
 
 _TITLES = {
@@ -70,8 +70,7 @@ def answer_of(find: Find) -> str:
     capacity = find.capacity
     if not capacity.value:
         return ""
-    about = {Found.EXACT: "", Found.VARYING: "about "}.get(capacity.found, "at least ")
-    return f"{about}{find.wanted.words(capacity.value)}"
+    return f"{capacity.qualifier}{find.wanted.words(capacity.value)}"
 
 
 def _curve(find: Find) -> RenderableType:
