@@ -9,7 +9,7 @@ from typing import Any, TextIO
 
 from coordinator.output.judged import Judged
 from coordinator.output.one_machine import say_shared
-from coordinator.output.stated import Stated, stated
+from coordinator.output.stated import Stated, say_counts, stated
 from coordinator.output.streams import escaped
 from coordinator.output.text import write_text
 
@@ -39,7 +39,7 @@ def _table(checks: Sequence[Stated]) -> list[str]:
     if not own:
         return []
     failed = [one for one in own if not one.check.ok]
-    head = f"{len(own) - len(failed)} of {len(own)} checks hold" + (":" if failed else ".")
+    head = _plain(say_counts(own)) + (":" if failed else ".")
     found = [head, ""]
     if failed:
         rows = [f"| {_plain(one.group)} | {_plain(one.check.name)} | {_plain(one.words)} |" for one in failed]

@@ -37,6 +37,23 @@ class Stated:
         return f"{text}: {check.detail}" if check.detail else text
 
 
+_NAMED = 3
+
+
+def say_counts(checks: Sequence[Stated]) -> str:
+    """How many of these checks hold, how many failed, and which are not known: these convict nobody."""
+    failed = sum(not one.check.ok for one in checks)
+    unknown = [one.check.name for one in checks if one.check.ok and not one.check.known]
+    parts = [f"{len(checks) - failed - len(unknown):,} of {len(checks):,} checks hold"]
+    parts += [f"{failed:,} failed"] * bool(failed)
+    if unknown:
+        names = list(dict.fromkeys(unknown))
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        verb = "is" if len(unknown) == 1 else "are"
+        parts.append(f"{len(unknown):,} {verb} not known ({', '.join(names[:_NAMED])}{more})")
+    return ", ".join(parts)
+
+
 def stated(judged: Judged[Any, Any]) -> tuple[Stated, ...]:
     """Return the checks of the run.  Those of the servers are left out of a run that says nothing about servers."""
     found = tuple(_walk(judged.document, ()))
