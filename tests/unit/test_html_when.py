@@ -32,6 +32,10 @@ def test_noise_on_a_trend_does_not_hide_it() -> None:
     assert "rose steadily" in when((np.linspace(100, 1000, 50) + noise).tolist())
 
 
+def test_what_is_cut_at_the_end_does_not_hide_a_trend() -> None:
+    assert "rose steadily, from 1,118 ms " in when([737.0, 1500.0, 2300.0, 3100.0, 3846.0, 3710.0])
+
+
 def test_a_percentile_that_falls_is_a_trend_too() -> None:
     assert "fell steadily, from 1,850 ms " in when([100.0 * at for at in range(20, 0, -1)])
 

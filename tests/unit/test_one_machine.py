@@ -77,7 +77,8 @@ def test_vms_that_run_already_are_known_by_their_addresses() -> None:
 
 @pytest.mark.parametrize(("host", "known"), [("127.0.0.1", True), ("192.0.2.1", False)])
 def test_both_ends_of_a_network_test(host: str, known: bool) -> None:
-    found = dataclasses.replace(https.header(), plan=IperfPlan(host=host))
+    header: Header[Any] = https.header()
+    found = dataclasses.replace(header, plan=IperfPlan(host=host))
     assert say_shared(found) == "Both ends run on one machine (loopback address) and share its CPU." * known
 
 

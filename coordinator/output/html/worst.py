@@ -30,7 +30,9 @@ _TREND = 2.0
 """A time that rises or falls steadily by so much is a trend."""
 
 _EVEN = 0.1
-"""Each fifth of the time must have this part of a trend: what comes all at once is a moment."""
+"""Each fifth of the time must have this part of a trend: what comes all at once is a moment.  The last fifth may fall
+back by as much, because what is cut at the end has waited for less time than what was answered last.
+"""
 
 _LOST = {
     "failed": "in failed operations",
@@ -121,7 +123,10 @@ def _trend(known: NDArray[np.float64]) -> str:
     fifths = np.array([float(np.median(part)) for part in np.array_split(known, _FIFTHS)])
     whole = float(fifths[-1] - fifths[0])
     low, high = min(fifths[0], fifths[-1]), max(fifths[0], fifths[-1])
-    if high < _TREND * low or not whole or (np.diff(fifths) / whole < _EVEN).any():
+    if high < _TREND * low or not whole:
+        return ""
+    *steps, last_step = np.diff(fifths) / whole
+    if min(steps) < _EVEN or last_step < -_EVEN:
         return ""
     verb = "rose" if whole > 0 else "fell"
     first, last = (text(float(fifths[at])) for at in (0, -1))
