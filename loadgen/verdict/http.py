@@ -14,7 +14,7 @@ from loadgen.model.units import NS_PER_S, number
 from loadgen.verdict.checks.tape.engine_cpu import ENGINE_CPU, ENGINE_RUNNABLE
 from loadgen.verdict.fates import Fates, fates_by_target, sum_of
 from loadgen.verdict.http_result import HttpResult, HttpRow, RequestRow, Times, TimeSpans
-from loadgen.verdict.overload import Asking, OfRun, say_limit, say_own_limit
+from loadgen.verdict.overload import Asking, OfRun, say_limit
 from loadgen.verdict.result import Trust, Verdict
 from loadgen.verdict.rules import Asked
 from loadgen.verdict.run import LostWorker, say_early, say_failed, say_lost
@@ -121,7 +121,7 @@ def _limit(
         Asking(target.name, cells[0, at].issued if (0, at) in cells else 0, fate.cell, share, time)
         for at, (target, fate, share, time) in enumerate(zip(asked.targets, fates, shares, times, strict=True))
     ]
-    said = say_limit(each, run, slos, trust) if trust.valid else say_own_limit(each, run, trust)
+    said = say_limit(each, run, slos, trust)
     return (said,) if said else ()
 
 

@@ -71,10 +71,15 @@ class OfRun:
 
 
 def say_limit(asked: Sequence[Asking], run: OfRun, slos: Sequence[SloCheck], trust: Trust) -> str:
-    """The sentence on the limit of a run whose load generator passed its checks; "" when it is not known, or none."""
+    """The sentence on the limit of a run; "" when there was none, or nothing is known of it.
+
+    No word on the servers when the load generator failed its checks.
+    """
     missed = [slo for slo in slos if not slo.ok]
-    if not run.measured_s or not trust.valid:
+    if not run.measured_s:
         return ""
+    if not trust.valid:
+        return _own(asked, run, trust)
     if not run.open_loop:
         return _closed(asked, run, trust) if any(_is_slow(one) or one.name == "rate" for one in missed) else ""
     short = [one for one in asked if _is_short(one)]
@@ -84,9 +89,9 @@ def say_limit(asked: Sequence[Asking], run: OfRun, slos: Sequence[SloCheck], tru
     return _slow(asked, slow, trust) if slow is not None else ""
 
 
-def say_own_limit(asked: Sequence[Asking], run: OfRun, trust: Trust) -> str:
+def _own(asked: Sequence[Asking], run: OfRun, trust: Trust) -> str:
     """The sentence on an open loop that did less than was asked, and whose load generator failed its checks."""
-    if trust.valid or not run.open_loop or not run.measured_s or not any(map(_is_short, asked)):
+    if not run.open_loop or not any(map(_is_short, asked)):
         return ""
     rates = _rates(asked, run)
     if any(not check.ok and check.name in (ENGINE_CPU, ENGINE_RUNNABLE) for check in trust.checks):
