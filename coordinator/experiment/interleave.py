@@ -10,8 +10,9 @@ from coordinator.experiment.repeat import kept, length_ns
 from coordinator.record.interleaved_result import Interleaved
 from coordinator.record.kinds import KIND_HTTP, KIND_HTTP_COMPARE, KIND_SPEC, KIND_SPEC_COMPARE
 from loadgen.model.plan import SpecPlan
-from loadgen.verdict.compare_result import Limit
+from loadgen.verdict.compare_result import Limit, Unlike
 from loadgen.verdict.result import Verdict
+from loadgen.verdict.unlike import of_environment, unlike
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +57,23 @@ class Interleave:
     def answer(self, done: Done) -> Answer:
         """Return what the runs say so far."""
         runs = tuple(kept(one, self.side(place)) for place, one in enumerate(done))
-        found = Interleaved(plans=self.plans, files=self.files, rounds=self.rounds, limits=self.limits, runs=runs)
+        found = Interleaved(
+            plans=self.plans,
+            files=self.files,
+            rounds=self.rounds,
+            limits=self.limits,
+            runs=runs,
+            environments=self._environments(done),
+        )
         return Answer(found)
+
+    def _environments(self, done: Done) -> tuple[Unlike, ...] | None:
+        """What differs in machine and software; None as long as it is not known of each plan, or not of each run."""
+        known = [(self.side(place), one.document.get("environment")) for place, one in enumerate(done)]
+        if {side for side, _ in known} != set(range(len(self.plans))) or any(about is None for _, about in known):
+            return None
+        own = [(side, of_environment(about)) for side, about in known if about is not None]
+        return unlike([[about for side, about in own if side == at] for at in range(len(self.plans))])
 
     def progress(self, done: Done) -> Progress:
         """Return the progress; every run takes as long as its plan says."""

@@ -55,7 +55,7 @@ def _capacity(result: Find) -> Iterator[Ours]:
             value=capacity.value,
             low=capacity.low or None,
             high=capacity.high or None,
-            at_least=capacity.found in (Found.AT_LEAST, Found.OPEN),
+            at_least=capacity.found in (Found.AT_LEAST, Found.OPEN) and not capacity.disagree,
         )
 
 

@@ -151,7 +151,16 @@ def _repeats(record: Record) -> Resumable:
 def _interleaved(record: Record) -> Resumable:
     found: Interleaved = record.result()
     experiment = Interleave(plans=found.plans, files=found.files, rounds=found.rounds, limits=found.limits)
-    return Resumable(record=record, experiment=experiment, done=_over(record, found.runs))
+    done = tuple(dataclasses.replace(one, document=_environment(one.path)) for one in _over(record, found.runs))
+    return Resumable(record=record, experiment=experiment, done=done)
+
+
+def _environment(path: Path) -> dict[str, Any]:
+    """The part of a run's document that the comparison needs, from its own record; {} when that cannot be read."""
+    try:
+        return {"environment": load(path).document["environment"]}
+    except RecordError:
+        return {}
 
 
 def _over(record: Record, runs: Sequence[OneOfMany]) -> Done:

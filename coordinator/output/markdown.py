@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from typing import Any, TextIO
 
 from coordinator.output.judged import Judged
-from coordinator.output.stated import Stated, stated
+from coordinator.output.one_machine import say_shared
+from coordinator.output.stated import Stated, say_counts, stated
 from coordinator.output.streams import escaped
 from coordinator.output.text import write_text
 
@@ -30,6 +31,8 @@ def write_markdown(judged: Judged[Any, Any], stream: TextIO) -> None:
     if judged.cut:
         lines += [f"**Cut:** {_plain(judged.cut)}.", ""]
     lines += [f"- {_plain(reason)}" for reason in result.reasons]
+    if shared := say_shared(judged.header):
+        lines += ["", _plain(shared)]
     lines += ["", *_table(stated(judged)), *_report(text)]
     stream.write(escaped("\n".join(lines) + "\n", stream))
 
@@ -40,7 +43,7 @@ def _table(checks: Sequence[Stated]) -> list[str]:
     if not own:
         return []
     failed = [one for one in own if not one.check.ok]
-    head = f"{len(own) - len(failed)} of {len(own)} checks hold" + (":" if failed else ".")
+    head = _plain(say_counts(own)) + (":" if failed else ".")
     found = [head, ""]
     if failed:
         rows = [f"| {_plain(one.group)} | {_plain(one.check.name)} | {_plain(one.words)} |" for one in failed]

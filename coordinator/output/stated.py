@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from coordinator.output.judged import Judged
+from loadgen.model.units import number
 from loadgen.verdict.result import Check, Verdict
 
 TRUST = "trust"
@@ -31,9 +32,26 @@ class Stated:
         """What was measured, the limit, and what was compared."""
         check, unit = self.check, f" {self.check.unit}" if self.check.unit else ""
         known = check.value == check.value  # not NaN
-        value = f"{'at least ' * self.at_least}{check.value:.4g}{unit}"
-        text = f"{value} (limit: {check.relation} {check.limit:.4g}{unit})" if known else "not known"
+        value = f"{'at least ' * self.at_least}{number(check.value)}{unit}"
+        text = f"{value} (limit: {check.relation} {number(check.limit)}{unit})" if known else "not known"
         return f"{text}: {check.detail}" if check.detail else text
+
+
+_NAMED = 3
+
+
+def say_counts(checks: Sequence[Stated]) -> str:
+    """How many of these checks hold, how many failed, and which are not known: these convict nobody."""
+    failed = sum(not one.check.ok for one in checks)
+    unknown = [one.check.name for one in checks if one.check.ok and not one.check.known]
+    parts = [f"{len(checks) - failed - len(unknown):,} of {len(checks):,} checks hold"]
+    parts += [f"{failed:,} failed"] * bool(failed)
+    if unknown:
+        names = list(dict.fromkeys(unknown))
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        verb = "is" if len(unknown) == 1 else "are"
+        parts.append(f"{len(unknown):,} {verb} not known ({', '.join(names[:_NAMED])}{more})")
+    return ", ".join(parts)
 
 
 def stated(judged: Judged[Any, Any]) -> tuple[Stated, ...]:

@@ -154,6 +154,12 @@ def _sentences(find: Find) -> list[str]:
             said.append(f"no run conforms; at fewer than {words(capacity.high + 1)}, the runs were not valid")
         case Found.UNKNOWN:
             said.append("no run was valid, so nothing is known about the servers")
+        case Found.OPEN if capacity.disagree:
+            said.append(
+                f"{_NOT_OVER}, and its runs disagree: a first estimate is that about half of the runs conform at "
+                f"{words(capacity.value)}; the further runs that make an interval of it are missing"
+            )
+            said.append(counts.spread())
         case Found.OPEN:
             least = f"the capacity is at least {words(capacity.value)}{upper}"
             so_far = least if capacity.value else "no run conforms yet"

@@ -13,7 +13,8 @@ from coordinator.record.interleaved_result import Interleaved
 from coordinator.record.kind import RecordKind
 from coordinator.record.repeats import nothing_of_its_own, read_run, write_run
 from coordinator.record.spec import SPEC
-from loadgen.verdict.compare_result import Limit
+from loadgen.model.plain import to_plain
+from loadgen.verdict.compare_result import Limit, Unlike
 
 
 def _kind(of: RecordKind[Any, Any]) -> RecordKind[Any, Interleaved]:
@@ -30,6 +31,7 @@ def _kind(of: RecordKind[Any, Any]) -> RecordKind[Any, Interleaved]:
             "limits": [dataclasses.asdict(limit) for limit in shown.limits] if shown else [],
             "comparison": write_comparison(shown.comparison) if shown else None,
             "runs": [write_run(run) for run in shown.runs] if shown else [],
+            **_environments(shown),
         }
 
     def read(document: Mapping[str, Any]) -> Interleaved:
@@ -39,6 +41,7 @@ def _kind(of: RecordKind[Any, Any]) -> RecordKind[Any, Interleaved]:
             rounds=document["rounds"],
             limits=tuple(Limit(**limit) for limit in document["limits"]),
             runs=tuple(read_run(data) for data in document["runs"]),
+            environments=_read_environments(document),
         )
 
     return RecordKind(
@@ -49,6 +52,19 @@ def _kind(of: RecordKind[Any, Any]) -> RecordKind[Any, Interleaved]:
         runs=lambda result: [run.record for run in result.runs],
         conceal=of.conceal,
     )
+
+
+def _environments(result: Interleaved | None) -> dict[str, Any]:
+    """What differs in the environments; nothing when it is not known."""
+    if result is None or result.environments is None:
+        return {}
+    return {"environments": to_plain(result.environments)}
+
+
+def _read_environments(document: Mapping[str, Any]) -> tuple[Unlike, ...] | None:
+    if "environments" not in document:
+        return None
+    return tuple(Unlike(what=one["what"], values=tuple(one["values"])) for one in document["environments"])
 
 
 def _shown(header: Header[Any], result: Interleaved, conceal: Callable[[Any], Any]) -> Interleaved:

@@ -7,7 +7,7 @@ from typing import Any
 
 from loadgen.model.errors import ExitCode
 from loadgen.verdict.compare import Group, compare
-from loadgen.verdict.compare_result import Comparison, Limit
+from loadgen.verdict.compare_result import Comparison, Limit, Unlike
 from loadgen.verdict.repeats import OneOfMany
 from loadgen.verdict.result import Verdict
 from loadgen.verdict.unlike import unlike
@@ -17,7 +17,8 @@ from loadgen.verdict.unlike import unlike
 class Interleaved:
     """`rounds` rounds with one run of each of `plans`, as far as they were played.
 
-    `files` are the names of the plans' files.  `limits`: those of --fail-if-worse.
+    `files` are the names of the plans' files.  `limits`: those of --fail-if-worse.  `environments`: what differs in
+    machine and software; None when that is not known, as in records of earlier versions.
     """
 
     plans: tuple[Any, ...]
@@ -25,6 +26,7 @@ class Interleaved:
     rounds: int
     limits: tuple[Limit, ...] = ()
     runs: tuple[OneOfMany, ...] = ()
+    environments: tuple[Unlike, ...] | None = None
 
     @property
     def comparison(self) -> Comparison:
@@ -40,6 +42,7 @@ class Interleaved:
             in_rounds=True,
             limits=self.limits,
             plans=unlike([[plan.to_dict()] for plan in self.plans]),
+            environments=self.environments,
             interrupted=len(over) < len(self.runs),
         )
 

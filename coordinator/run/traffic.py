@@ -76,7 +76,7 @@ class Traffic(Generic[P]):
         Raises LoadgenError when an engine refuses its assignment.
         """
         stage, plan = self._stage, self._stage.plan
-        stage.around.say(f"compiling the operations of {self._asked.connections} connections (seed {plan.seed})")
+        stage.around.say(f"compiling the operations of {self._asked.connections:,} connections (seed {plan.seed})")
         compiled = await tape
         if stage.ends_early:
             self._why_early = await asyncio.to_thread(self._tapes.early_end, plan, self._targets)

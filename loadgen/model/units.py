@@ -173,3 +173,8 @@ def format_duration(duration_ns: int) -> str:
 def counted(number: int, noun: str) -> str:
     """The number with its noun: `1 VM`, `4 VMs`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def number(value: float) -> str:
+    """A number with as many digits as a reader needs, its thousands separated by commas."""
+    return f"{value:,.0f}" if abs(value) >= 1000 or float(value).is_integer() else f"{value:.4g}"

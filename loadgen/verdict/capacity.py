@@ -64,6 +64,7 @@ class Capacity:
 
     `value` is the capacity, 0 without one.  It lies between `low` and `high`, both included; `high` is 0 when nothing
     above is known.  `invalid_above`: the runs above were not valid, so they say nothing about the servers.
+    `disagree`: a run failed at a number at which, or above which, another one held; then all three are an estimate.
     `contradiction` is a pair (a, b), a < b, if there is one: most runs at a failed, and most runs at b held.
     """
 
@@ -73,7 +74,15 @@ class Capacity:
     high: int = 0
     step: int = 1
     invalid_above: bool = False
+    disagree: bool = False
     contradiction: tuple[int, int] | None = None
+
+    @property
+    def qualifier(self) -> str:
+        """What stands before the value in words: nothing, `about `, or `at least `."""
+        if self.found is Found.EXACT:
+            return ""
+        return "about " if self.disagree else "at least "
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,6 +152,7 @@ class Search:
                 low=low,
                 high=high,
                 step=step,
+                disagree=True,
                 contradiction=seen.contradiction(),
             )
         ours = high in seen.given_up

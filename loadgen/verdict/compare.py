@@ -31,6 +31,10 @@ FEWEST_ROUNDS = 3
 """Of fewer rounds, an interval says next to nothing."""
 
 
+SAME = "machine and software are the same in all runs, as far as records have them"
+"""The note on runs whose environments do not differ."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
     """Runs that are compared as one; with rounds, the runs of all groups have the same place in their round."""
@@ -46,10 +50,13 @@ def compare(
     in_rounds: bool = False,
     limits: Sequence[Limit] = (),
     plans: Sequence[Unlike] = (),
-    environments: Sequence[Unlike] = (),
+    environments: Sequence[Unlike] | None = None,
     interrupted: bool = False,
 ) -> Comparison:
-    """The result of at least one group; with `in_rounds`, runs at the same place belong to the same round."""
+    """The result of at least one group; with `in_rounds`, runs at the same place belong to the same round.
+
+    `environments`: None when it is not known what differs in them.
+    """
     found = [_Numbers(group) for group in groups]
     names = list(dict.fromkeys(name for numbers in found for name in numbers.rows))
     rows = [row for name in names for row in _rows(found, name, limits, in_rounds=in_rounds)]
@@ -61,7 +68,7 @@ def compare(
     return Comparison(
         verdict=verdict,
         reasons=(*_said(found, rows, limits, in_rounds=in_rounds), *_left_out(found)),
-        notes=tuple(_notes(found, rows, in_rounds=in_rounds)),
+        notes=(*_notes(found, rows, in_rounds=in_rounds), *[SAME] * (environments is not None and not environments)),
         sides=tuple(
             Side(name=one.name, record=one.record, runs=len(one.runs), valid=sum(run.counts for run in one.runs))
             for one in groups
@@ -69,7 +76,7 @@ def compare(
         rows=tuple(rows),
         in_rounds=in_rounds,
         plans=tuple(plans),
-        environments=tuple(environments),
+        environments=tuple(environments or ()),
     )
 
 

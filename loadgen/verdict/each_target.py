@@ -32,9 +32,9 @@ def _check_all(
     found: NDArray[np.void], by_target: NDArray[np.int64], requested: NDArray[np.int64], asked: Asked, rules: Rules
 ) -> Check:
     conforming, total = int(by_target.sum()), len(found)
-    detail = f"{conforming} of {total} requested connections conformed"
+    detail = f"{conforming:,} of {total:,} requested connections conformed"
     causes = [
-        f"{count} {text}"
+        f"{count:,} {text}"
         for state, text in (
             (State.SLOW, "too slow"),
             (State.ERRORS, "with too many errors"),
@@ -91,7 +91,7 @@ def _check_invalid(found: NDArray[np.void], asked: Asked) -> Check:
         by_target = _counts(failed | silent, asked)
         worst = int(by_target.argmax())
         causes = ((failed, "with too many errors"), (silent, "without any request"))
-        said = ", ".join(f"{int(some.sum())} {text}" for some, text in causes if some.any())
+        said = ", ".join(f"{int(some.sum()):,} {text}" for some, text in causes if some.any())
         detail = f"{said}; most: {asked.targets[worst].name} with {by_target[worst]}"
     return Check(name="invalid connections", value=number, limit=0, ok=number == 0, detail=detail)
 
@@ -118,7 +118,7 @@ def check_errors(cells: Mapping[str, Cell], whole: Cell, kinds: Sequence[str], r
     name, bad, n, _ = asked[worst]
     detail = f"{bad} of {n} failed: {name}"
     if whole.errors:
-        detail += "; " + ", ".join(f"{name} {count}" for name, count in whole.errors.items())
+        detail += "; " + ", ".join(f"{name} {count:,}" for name, count in whole.errors.items())
     return Check(
         name="errors",
         value=100 * shares[worst],
@@ -148,7 +148,7 @@ def check_connects(cells: Mapping[str, Cell], whole: Cell, asked: Asked, session
         if mine * limit > value * mine_limit or worst == "no operation":
             value, limit = mine, mine_limit
             intended = f"{sessions.per_operation:g} intended for each"
-            worst = f"{name}: {cell.connects} connections for {operations} operations, {intended}"
+            worst = f"{name}: {cell.connects:,} connections for {operations:,} operations, {intended}"
     return Check(name="connects per operation", value=value, limit=limit, ok=value <= limit, detail=worst)
 
 

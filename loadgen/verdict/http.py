@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from loadgen.measure.cells import BAD, OK, Cell
 from loadgen.measure.censored import Times as Censored
 from loadgen.measure.codes import codes_of
-from loadgen.model.units import NS_PER_S
+from loadgen.model.units import NS_PER_S, number
 from loadgen.verdict.checks.tape.engine_cpu import ENGINE_CPU, ENGINE_RUNNABLE
 from loadgen.verdict.fates import Fates, fates_by_target, sum_of
 from loadgen.verdict.http_result import HttpResult, HttpRow, RequestRow, Times, TimeSpans
+from loadgen.verdict.overload import Asking, OfRun, say_limit
 from loadgen.verdict.result import Trust, Verdict
 from loadgen.verdict.rules import Asked
 from loadgen.verdict.run import LostWorker, say_early, say_failed, say_lost
@@ -37,6 +38,7 @@ def judge_http(
     notes: Sequence[str] = (),
     done: bool = False,
     early: str = "",
+    slots: str = "connections",
 ) -> HttpResult:
     """The result with its verdict: the first verdict in this list that applies; the reasons name all that apply.
 
@@ -48,7 +50,9 @@ def judge_http(
     A closed loop at full speed saturates something.  If it saturates an engine, the rate is only a lower bound of what
     the servers can do, and the times include the engine's own queue: the run is INVALID, and a reason gives the bound.
     `cells` are keyed by (window, target) as in the ledger; `tallies` (TALLY_DTYPE) are those of the window, and
-    `measured_ns` is its length.  `done`: it ended because the given number of requests was done.
+    `measured_ns` is its length.  `done`: it ended because the given number of requests was done.  `slots` is the word
+    for what plays one request at a time.  After the reasons of the verdict follows what limited the run, where that is
+    known (loadgen.verdict.overload).
     """
     nothing = Cell.empty(len(asked.kinds), len(asked.groups))
     fates = fates_by_target(cells, len(asked.targets), nothing, measured_ns)
@@ -70,9 +74,15 @@ def judge_http(
         at = sum(verdict in (Verdict.INTERRUPTED, Verdict.INVALID, Verdict.DEGRADED) for verdict, _ in reasons)
         reasons.insert(at, (Verdict.NOT_CONFORMING, say_early(early, measured_s)))
     shares = [int((asked.target_of == number).sum()) for number in range(len(asked.targets))]
+    times = [
+        time_shares(tallies[by_target == number], share, measured_ns, open_loop=idles)
+        for number, share in enumerate(shares)
+    ]
+    run = OfRun(measured_s, open_loop, slots)
+    limit = () if lost else _limit(cells, asked, fates, shares, times, run, checks, trust)
     return HttpResult(
         verdict=reasons[0][0],
-        reasons=tuple(text for _, text in reasons),
+        reasons=(*(text for _, text in reasons), *limit),
         measured_s=measured_s,
         sent=sum(sent),
         total=total,
@@ -83,7 +93,7 @@ def judge_http(
                 shares[number],
                 measured_s,
                 sent[number],
-                time_shares(tallies[by_target == number], shares[number], measured_ns, open_loop=idles),
+                times[number],
             )
             for number, target in enumerate(asked.targets)
         ),
@@ -91,9 +101,28 @@ def judge_http(
         lateness_ms=Times.of(window.cell.lateness),
         slos=checks,
         trust=trust,
-        notes=(*notes, *_notes(window, open_loop)),
+        notes=(*notes, *_notes(window, open_loop, trust)),
         stopped_early=early,
     )
+
+
+def _limit(
+    cells: Mapping[tuple[int, int], Cell],
+    asked: Asked,
+    fates: Sequence[Fates],
+    shares: Sequence[int],
+    times: Sequence[TimeShares | None],
+    run: OfRun,
+    slos: Sequence[SloCheck],
+    trust: Trust,
+) -> tuple[str, ...]:
+    """The sentence on what limited the run; () when it is not known, or nothing did."""
+    each = [
+        Asking(target.name, cells[0, at].issued if (0, at) in cells else 0, fate.cell, share, time)
+        for at, (target, fate, share, time) in enumerate(zip(asked.targets, fates, shares, times, strict=True))
+    ]
+    said = say_limit(each, run, slos, trust)
+    return (said,) if said else ()
 
 
 def _row(name: str, fates: Fates, connections: int, measured_s: float, sent: int, time: TimeShares | None) -> HttpRow:
@@ -166,10 +195,8 @@ def _missed(check: SloCheck) -> str:
     if not check.at_least:
         return f"Objective missed: {say_failed(check)}."
     need = {"<": "less than", "<=": "at most"}[check.relation]
-    return (
-        f"Objective missed: {check.name} is at least {check.value:.4g} {check.unit}, but {need} {check.limit:.4g} "
-        f"{check.unit} is required ({check.detail})."
-    )
+    value, limit = (f"{number(one)} {check.unit}" for one in (check.value, check.limit))
+    return f"Objective missed: {check.name} is at least {value}, but {need} {limit} is required ({check.detail})."
 
 
 def _no_answer(window: Fates) -> str:
@@ -206,13 +233,13 @@ def _conforming(total: HttpRow, slos: int) -> str:
     return f"{'The objective holds' if slos == 1 else f'All {slos} objectives hold'}: {counted}."
 
 
-def _notes(window: Fates, open_loop: bool) -> list[str]:
+def _notes(window: Fates, open_loop: bool, trust: Trust) -> list[str]:
     """Notes on requests that some percentiles do not include."""
     never_sent = window.cell.cut - window.cell.service_cut.total
     if not open_loop or never_sent <= 0:
         return []
+    why = ", because replies came more slowly than requests were due" if trust.valid else ""
     return [
-        f"{never_sent:,} of {window.cell.issued:,} requests still waited for a connection at the end, because replies "
-        "came more slowly than requests were due: the response times include their waits as lower bounds, service "
-        "times and lateness do not"
+        f"{never_sent:,} of {window.cell.issued:,} requests still waited for a connection at the end{why}: the "
+        "response times include their waits as lower bounds, service times and lateness do not"
     ]

@@ -182,7 +182,7 @@ def _check_times(whole: Cell, good_share: float, tolerable_share: float) -> list
             ok=requests > 0 and count >= share * requests,
             unit="%",
             relation=">=",
-            detail=f"{count} of {requests} requests were {name}",
+            detail=f"{count:,} of {requests:,} requests were {name}",
         )
         for name, count, share in (("good", whole.good, good_share), ("tolerable", whole.tolerable, tolerable_share))
     ]

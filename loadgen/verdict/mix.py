@@ -32,7 +32,7 @@ def check_mix(
 
 def _check_class(name: str, count: int, total: int, share: float, rules: Rules) -> Check:
     seen = f"{100 * count / total:.2f} %" if total else "none"
-    detail = f"{seen} of {total} requests, {100 * share:g} % intended"
+    detail = f"{seen} of {total:,} requests, {100 * share:g} % intended"
     if share == 0 or total == 0:
         off, limit = float(count > 0 or total == 0), rules.mix_tolerance
     else:

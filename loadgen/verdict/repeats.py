@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from loadgen.model.errors import ExitCode
 from loadgen.model.relative import Better
-from loadgen.model.units import counted
+from loadgen.model.units import counted, number
 from loadgen.verdict.figures import COUNTED, Figure
 from loadgen.verdict.ranks import CONFIDENCE, FEWEST
 from loadgen.verdict.result import Verdict
@@ -185,8 +185,3 @@ def said_of(rows: Sequence[RepeatsRow]) -> Iterator[str]:
 
 def _chance(chance: float) -> str:
     return f"{100 * chance:.2g} %" if chance >= FALSE_ALARMS / 100 else f"less than {FALSE_ALARMS:g} %"
-
-
-def number(value: float) -> str:
-    """A number with as many digits as a reader needs."""
-    return f"{value:,.0f}" if abs(value) >= 1000 or float(value).is_integer() else f"{value:.4g}"

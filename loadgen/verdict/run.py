@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from loadgen.model.emulated import EMULATED_VMS
+from loadgen.model.units import number
 from loadgen.verdict.fair_result import Fairness
 from loadgen.verdict.result import Check, IterationResult, RunResult, TargetResult, Trust, Verdict
 from loadgen.verdict.tcp_result import without_blame
@@ -157,7 +158,7 @@ def say_failed(check: Check) -> str:
     """The value and limit of a failed check, as part of a sentence."""
     need, verb = _NEEDS[check.relation]
     unit = f" {check.unit}" if check.unit else ""
-    text = f"{check.name} {check.value:.4g}{unit}, but {need} {check.limit:.4g}{unit} is {verb}"
+    text = f"{check.name} {number(check.value)}{unit}, but {need} {number(check.limit)}{unit} is {verb}"
     return f"{text} ({check.detail})" if check.detail else text
 
 
@@ -178,7 +179,7 @@ def say_lost(one: LostWorker, requested: int) -> str:
     share = 100 * one.connections / requested
     return (
         f"{one.who} was lost {one.lost_s:.0f} s into the run, and with it "
-        f"{one.connections} of {requested} connections ({share:.1f} %)" + (f": {one.where}." if one.where else ".")
+        f"{one.connections:,} of {requested:,} connections ({share:.1f} %)" + (f": {one.where}." if one.where else ".")
     )
 
 
@@ -189,7 +190,7 @@ def say_early(why: str, measured_s: float) -> str:
 
 def _conforming(complete: Sequence[IterationResult], median: IterationResult) -> str:
     share = 100 * (median.conforming or 0) / median.requested
-    count = f"{median.conforming} of {median.requested} connections ({share:.1f} %)"
+    count = f"{median.conforming or 0:,} of {median.requested:,} connections ({share:.1f} %)"
     if len(complete) == 1:
         return f"The iteration conformed: {count}."
     return f"All {len(complete)} complete iterations conformed; in the median {count}."

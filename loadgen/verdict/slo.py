@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from loadgen.measure import censored
 from loadgen.model.errors import PlanError
 from loadgen.model.outcome import Outcome
-from loadgen.model.units import NS_PER_MS, NS_PER_S, parse_duration_ns, parse_number, parse_per_s
+from loadgen.model.units import NS_PER_MS, NS_PER_S, number, parse_duration_ns, parse_number, parse_per_s
 from loadgen.verdict.fates import Fates
 from loadgen.verdict.result import Check
 
@@ -93,33 +93,35 @@ class Slo:
         shed = int(whole.outcomes[Outcome.SHED])
         if self.metric == "rate":
             value = whole.ok / measured_s if measured_s > 0 else None
-            return value, False, f"{whole.ok} requests in {measured_s:.4g} s"
+            return value, False, f"{whole.ok:,} requests in {number(measured_s)} s"
         if self.metric == "shed":
             due = whole.issued
-            return (100 * shed / due if due else None), False, f"{shed} of {due} requests that were due"
+            return (100 * shed / due if due else None), False, f"{shed:,} of {due:,} requests that were due"
         if self.metric == "errors":
             return self._errors(window, whole.bad - shed, measured_s, closed_connections)
         if not whole.ok:
             return None, False, "no request succeeded"
         times = censored.Times.response_of(whole)
-        span = times.mean() if self.metric == "mean" else times.percentile(self._percentile)
+        q = self.percentile_of(self.metric)
+        span = times.mean() if q is None else times.percentile(q)
         assert span is not None
-        detail = f"of {times.total} requests"
+        detail = f"of {times.total:,} requests"
         if math.isfinite(span.high):
             low, high = span.low / NS_PER_MS, span.high / NS_PER_MS
             if high > _CLOSE * low:
                 missing = times.failed.total + times.cut.total
                 how = "failed or have no reply" if times.failed.total else "have no reply"
-                detail += f"; it lies between {low:,.4g} and {high:,.4g} ms, because {missing} of them {how}"
+                detail += f"; it lies between {number(low)} and {number(high)} ms, because {missing:,} of them {how}"
             return high, False, detail
         without = ", ".join(
-            f"{number} {what}" for number, what in ((times.failed.total, "failed"), (times.cut.total, "cut")) if number
+            f"{count:,} {what}" for count, what in ((times.failed.total, "failed"), (times.cut.total, "cut")) if count
         )
         return span.low / NS_PER_MS, True, f"{detail}, {without}: their times have no upper bound"
 
-    @property
-    def _percentile(self) -> float:
-        return 100.0 if self.metric == "max" else float(self.metric[1:])
+    @staticmethod
+    def percentile_of(metric: str) -> float | None:
+        """The percentile that a metric of time is; None for the mean."""
+        return None if metric == "mean" else 100.0 if metric == "max" else float(metric[1:])
 
     @staticmethod
     def _errors(window: Fates, bad: int, measured_s: float, closed_connections: int) -> tuple[float | None, bool, str]:
@@ -127,7 +129,7 @@ class Slo:
         wrong, done = bad + unanswered, window.cell.ok + bad + unanswered
         if not done:
             return None, False, "no request ended"
-        detail = f"{wrong} of {done} requests" + (f", {unanswered} of them unanswered" if unanswered else "")
+        detail = f"{wrong:,} of {done:,} requests" + (f", {unanswered:,} of them unanswered" if unanswered else "")
         share = wrong / done
         silent = window.silent_share(closed_connections, round(measured_s * NS_PER_S))
         if silent <= share:

@@ -41,7 +41,7 @@ def time_shares(
     Returns None without any time, and for records of versions that did not measure it.  The length of an interrupted
     window is known to a second only; if its parts exceed it, they are shares of their sum.
     """
-    if not connections or not measured_ns or not are_known(tallies):
+    if not connections or not measured_ns or not are_known(tallies, open_loop=open_loop):
         return None
     used_ns = int(total_ns(tallies).sum())
     whole_ns = max(connections * measured_ns, used_ns)

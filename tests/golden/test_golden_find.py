@@ -34,6 +34,7 @@ def weak(value: int) -> Seen:
 FINDS: dict[str, Find] = {
     "exact": finds.find(),
     "varying": finds.find(varying(4)),
+    "disagree": finds.find(varying(4), runs=15),
     "generator": finds.find(weak),
     "none": finds.find(finds.exactly(0)),
     "unknown": finds.find(finds.never_valid),

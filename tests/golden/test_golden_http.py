@@ -23,7 +23,7 @@ from loadgen.model.stages import parse_stages
 from loadgen.verdict.http_result import HttpResult, TimeSpans
 from loadgen.verdict.result import Verdict
 from loadgen.verdict.span import Span
-from tests.support.https import OPEN, PLAN, header, result, snapshots, staged
+from tests.support.https import OPEN, PLAN, header, queued, result, snapshots, staged
 from tests.support.judged import judged
 
 Golden = Callable[[str, str], None]
@@ -34,6 +34,7 @@ STAGED = dataclasses.replace(
     OPEN, stages=parse_stages("1s:40/s,500ms@40/s,500ms:0/s"), slos=("p50<50ms", "errors<30%", "rate>1/s")
 )
 ONE = HttpPlan(requests=(HttpRequest(url="http://[2001:db8::7]:8080/"),), connections=4, duration_ns=2_000_000_000)
+FULL = dataclasses.replace(OPEN, rate_per_s=200.0, duration_ns=10_000_000_000)
 TROUBLE = {3: Outcome.TIMED_OUT, 9: Outcome.BAD_STATUS, 10: Outcome.SHED, 11: Outcome.SHED}
 
 
@@ -60,6 +61,8 @@ RUNS: dict[str, tuple[HttpPlan, Callable[[], HttpResult]]] = {
         STAGED,
         lambda: result(STAGED, given=staged(STAGED, outcomes=TROUBLE, service_s=dict.fromkeys(range(20, 40), 0.2))),
     ),
+    "report_overload.txt": (FULL, lambda: result(FULL, given=queued(FULL, 0.1))),
+    "report_overloaded_client.txt": (FULL, lambda: result(FULL, given=queued(FULL, 0.1, cpu=0.96))),
     "report_nothing.txt": (PLAN, lambda: result(given=[], measured_ns={}, complete=frozenset(), interrupted=True)),
 }
 

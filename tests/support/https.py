@@ -86,13 +86,17 @@ def context_of(plan: HttpPlan) -> FoldContext:
 
 
 def fold_rows(
-    plan: HttpPlan, rows: Sequence[tuple[int, ...]], *, start_ns: int = 0
+    plan: HttpPlan, rows: Sequence[tuple[int, ...]], *, start_ns: int = 0, waits: bool = False
 ) -> tuple[CellTable, NDArray[np.void]]:
-    """The cells and tallies of `rows`, which have the fields of RECORD_DTYPE; the window begins at `start_ns`."""
+    """The cells and tallies of `rows`, which have the fields of RECORD_DTYPE; the window begins at `start_ns`.
+
+    `waits`: requests wait for a connection, so that their lateness is no time of a connection.
+    """
     end_ns = start_ns + plan.duration_ns
-    return fold(
-        np.array(rows, RECORD_DTYPE), context_of(plan), window=0, window_start_ns=start_ns, window_end_ns=end_ns
-    )
+    context = context_of(plan)
+    if waits:
+        context = dataclasses.replace(context, is_open=True)
+    return fold(np.array(rows, RECORD_DTYPE), context, window=0, window_start_ns=start_ns, window_end_ns=end_ns)
 
 
 def ended(
@@ -149,6 +153,41 @@ def snapshots(
     found = []
     for second in range(plan.duration_ns // NS_PER_S):
         cells, tallies = fold_rows(plan, [row for row in rows if row[0] // NS_PER_S == second])
+        found.append(Snapshot("local/0", second, cells, tallies, health(plan, cpu)))
+    return found
+
+
+def queued(plan: HttpPlan, service_s: float, *, backlog: int = 1 << 30, cpu: float = 0.1) -> list[Snapshot]:
+    """One snapshot per second of an open loop whose requests take `service_s` and wait for a connection.
+
+    At most `backlog` requests wait for the connections of each target, the others are shed.
+    """
+    tape, end_ns = compile_http(plan), plan.duration_ns
+    service_ns = round(service_s * NS_PER_S)
+    number = 0
+    free: list[list[tuple[int, int]]] = []
+    for share in plan.shares:
+        free.append([(0, number + at) for at in range(share)])
+        number += share
+    starts: list[list[int]] = [[] for _ in plan.shares]
+    by_second: defaultdict[int, list[tuple[int, ...]]] = defaultdict(list)
+    for at, due in enumerate(np.arange(0, end_ns, round(NS_PER_S / plan.rate_per_s)).tolist()):
+        row = at % len(tape.ops)
+        target = int(tape.ops["target"][row])
+        if sum(start > due for start in starts[target]) >= backlog:
+            by_second[due // NS_PER_S].append((due + 1, 0, due + 1, 0, row, free[target][0][1], Outcome.SHED, 0))
+            continue
+        begun, connection = free[target][0]
+        sent = max(due, begun)
+        done = min(sent + service_ns, end_ns)
+        heapq.heapreplace(free[target], (max(done, sent), connection))
+        starts[target].append(sent)
+        outcome = Outcome.OK if sent + service_ns < end_ns else Outcome.CUT
+        own = (due + 1, sent + 1 if sent < end_ns else 0, done + 1, 100, row, connection, outcome, 0)
+        by_second[min(done, end_ns - 1) // NS_PER_S].append(own)
+    found = []
+    for second in range(end_ns // NS_PER_S):
+        cells, tallies = fold_rows(plan, by_second[second], waits=True)
         found.append(Snapshot("local/0", second, cells, tallies, health(plan, cpu)))
     return found
 

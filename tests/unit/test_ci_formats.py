@@ -13,9 +13,12 @@ from junitparser import Error, Failure, JUnitXml, TestCase, TestSuite
 
 from coordinator.kinds.catalog import judges
 from coordinator.output.catalog import write
+from coordinator.output.html.report import report_text
 from coordinator.output.judged import Judged, read_judged
-from coordinator.output.stated import Stated, stated
+from coordinator.output.stated import Stated, say_counts, stated
 from loadgen.verdict.result import Check
+from tests.support import https
+from tests.support.judged import judged as finished_run
 from tests.support.recorded import RECORDS
 
 
@@ -101,15 +104,41 @@ def test_markdown_calls_a_run_valid_that_had_nothing_to_conform_to(case: str, tm
 
 def test_markdown_names_the_checks_that_failed(tmp_path: Path) -> None:
     text = written(recorded("spec INVALID", tmp_path), "markdown")
-    assert re.search(r"^\d+ of \d+ checks hold:$", text, re.MULTILINE)
+    assert re.search(r"^\d+ of \d+ checks hold, \d+ failed.*:$", text, re.MULTILINE)
     assert re.search(r"^\| trust \| ", text, re.MULTILINE)
-    assert "checks hold." in written(recorded("spec good", tmp_path / "good"), "markdown")
+    assert "checks hold" in written(recorded("spec good", tmp_path / "good"), "markdown")
 
 
 def test_reasons_are_no_markup(tmp_path: Path) -> None:
     text = written(with_reason(recorded("spec good", tmp_path), "<b>*x*</b> | `y`\n# @z ```"), "markdown")
     assert "- \\<b\\>\\*x\\*\\</b\\> \\| \\`y\\` \\# \\@z \\`\\`\\`\n" in text
     assert text.count("\n````text\n") == 1  # the report has three backticks, too
+
+
+def test_the_checks_that_do_not_hold_are_told_apart() -> None:
+    good, bad = (Check(name=name, value=1, limit=1, ok=ok) for name, ok in (("a", True), ("b", False)))
+    unknown = [Check.unknown(name, 1, detail="no quota") for name in ("CPU quota", "canary", "canary", "x", "y")]
+    missed = Check(name="p99", value=float("nan"), limit=1, ok=False)
+
+    def said(*checks: Check) -> str:
+        return say_counts([Stated("trust", one) for one in checks])
+
+    assert said(good, good) == "2 of 2 checks hold"
+    assert said(good, bad, missed) == "1 of 3 checks hold, 2 failed"
+    assert said(good, unknown[0]) == "1 of 2 checks hold, 1 is not known (CPU quota)"
+    assert said(good, bad, *unknown) == (
+        "1 of 7 checks hold, 1 failed, 5 are not known (CPU quota, canary, x and 1 more)"
+    )
+
+
+def test_the_page_does_not_call_a_check_good_that_is_not_known() -> None:
+    run = finished_run(https.header(), https.result())
+    unknown = {"name": "CPU quota", "value": None, "limit": 5.0, "ok": True, "unit": "%", "detail": "none"}
+    document = {**run.document, "trust": {"checks": [*run.document["trust"]["checks"], unknown]}}
+    page = report_text([replace(run, document=document)])
+    text = " ".join(re.sub(r"<[^>]*>", " ", page).split())
+    assert re.search(r"be trusted\? Yes: \d+ of \d+ checks hold, 1 is not known \(CPU quota\)\.", text)
+    assert "not known trust CPU quota" in text
 
 
 def test_a_value_that_is_not_known_is_said_so() -> None:

@@ -21,7 +21,7 @@ EACH_DOCUMENT = pytest.mark.parametrize("page", DOCUMENTS, ids=lambda page: page
 SCRIPTS = sorted(path for path in (ROOT / "deploy" / "operator").rglob("*") if path.is_file())
 # Options of sbatch in the text
 OTHERS = {"slurm": {"--exclusive", "--nodes"}}
-WITHOUT_COMMANDS = {"index", "reading-results", "conforming"}
+WITHOUT_COMMANDS = {"index", "reading-results", "conforming", "glossary"}
 LONGEST = {"README.md": 120, "DESIGN.md": 200}
 
 

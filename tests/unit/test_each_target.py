@@ -76,7 +76,7 @@ def test_a_server_that_does_not_keep_connections_open_is_found_among_good_ones(c
     assert found.ok is ok
     assert found.value == connects / 10_000
     if not ok:
-        assert found.detail == f"vm1: {connects} connections for 10000 operations, 0.37 intended for each"
+        assert found.detail == f"vm1: {connects:,} connections for 10,000 operations, 0.37 intended for each"
 
 
 def test_many_servers_with_few_operations_each_are_not_blamed_for_chance() -> None:
@@ -92,7 +92,7 @@ def test_many_servers_with_few_operations_each_that_all_close_connections_are_fo
     totals = Totals({(0, vm): cell((10, 10, 4, 0), connects=24) for vm in range(512)}, rows(*FINE), {})
     found = check(judge_iteration(0, totals, wanted, measured_ns=WINDOW_NS), "connects per operation")
     assert (found.value, found.ok) == (1, False)
-    assert found.detail == "all VMs: 12288 connections for 12288 operations, 0.37 intended for each"
+    assert found.detail == "all VMs: 12,288 connections for 12,288 operations, 0.37 intended for each"
 
 
 def test_connections_that_failures_ended_are_not_held_against_a_server() -> None:

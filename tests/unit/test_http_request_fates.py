@@ -58,7 +58,7 @@ def test_two_seconds_of_answers_and_two_of_silence() -> None:
     assert p99.high is None
     assert found.slos[1].value == pytest.approx(100 * 100 / 200)
     assert (found.total.ok, found.total.cut, found.total.unanswered, found.total.due) == (100, 100, 100, 200)
-    assert "p99 is at least 196" in found.reasons[0]
+    assert "p99 is at least 1,96" in found.reasons[0]
     assert "100 requests had no complete reply at the end, after up to 2 s." in found.reasons
 
 

@@ -53,6 +53,16 @@ def test_a_missed_objective_is_reported_with_its_numbers() -> None:
     assert "less than 10 ms" in found.reasons[0]
 
 
+def test_large_numbers_in_reasons_have_their_thousands_separated() -> None:
+    plan = dataclasses.replace(PLAN, duration_ns=40 * NS_PER_S, slos=("p99<1001ms", "p50<1s", "rate>12345/s"))
+    found = of(plan, snapshots(plan, service_ms=13_333.0))
+    assert found.reasons[:3] == (
+        "Objective missed: p99 13,333 ms, but less than 1,001 ms is allowed (of 12 requests).",
+        "Objective missed: p50 13,333 ms, but less than 1,000 ms is allowed (of 12 requests).",
+        "Objective missed: rate 0.3 /s, but more than 12,345 /s is needed (12 requests in 40 s).",
+    )
+
+
 def test_a_client_without_spare_cpu_was_the_limit() -> None:
     plan = dataclasses.replace(PLAN, slos=("rate>1/s",))
     found = of(plan, snapshots(plan, cpu=0.97))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +17,14 @@ from coordinator.cli.plan_files import read_plans
 from coordinator.experiment.api import Answer, Next
 from coordinator.experiment.interleave import Interleave
 from coordinator.experiment.resume import resumable
+from coordinator.output.text import write_text
+from coordinator.record.catalog import KINDS
 from coordinator.record.document import finished, unfinished
 from coordinator.record.interleaved_result import Interleaved
 from loadgen.model.errors import LoadgenError, PlanError
 from loadgen.model.http_plan import HttpPlan
 from loadgen.model.plan import SpecPlan
+from loadgen.verdict.compare import SAME
 from loadgen.verdict.relative_result import Difference
 from loadgen.verdict.result import Verdict
 from tests.support import https
@@ -64,6 +69,60 @@ def test_the_comparison_is_by_rounds_and_lists_what_differs() -> None:
     assert found.verdict is Verdict.NOT_CONFORMING  # worse by more than 5 %
     assert interleaved(true=1.0).verdict is Verdict.CONFORMING
     assert {row.difference for row in interleaved(true=1.0).comparison.rows} == {Difference.FIRST, Difference.NOT_SHOWN}
+
+
+def played(kernels: Sequence[str]) -> list[Any]:
+    """Runs in their order, each on a machine with this kernel."""
+    done: list[Any] = []
+    for kernel in kernels:
+        step = planner().plan(done)
+        assert isinstance(step, Next)
+        header = dataclasses.replace(https.header(), plan=step.plan)
+        about = dataclasses.replace(header.environment, kernel=kernel, load_average=(float(len(done)), 0.0, 0.0))
+        header = dataclasses.replace(header, environment=about)
+        done.append(judged(header, https.result(), path=Path("runs") / step.record))
+    return done
+
+
+@pytest.mark.parametrize(
+    ("kernels", "said"),
+    [
+        (["6.1", "6.1", "6.1", "6.1"], ["Machine and software are the same"]),
+        (["6.1", "6.12", "6.12", "6.1"], ["kernel: A 6.1, B 6.12"]),
+        (["6.1", "6.1", "6.12", "6.1"], ["kernel: A 6.1, B 6.1 or 6.12"]),
+        (["6.1"], []),  # of one plan, nothing is known yet
+    ],
+)
+def test_what_differs_in_machine_and_software_is_told(kernels: list[str], said: list[str]) -> None:
+    result = planner().answer(played(kernels)).result
+    assert isinstance(result, Interleaved)
+    document = finished(http_compare_header(), result, finished_at=END)
+    read = KINDS["http-compare"].read(document)
+    assert read == result
+    text = io.StringIO()
+    write_text(judged(http_compare_header(), read), text)
+    found = " ".join(text.getvalue().split())
+    for one in said:
+        assert one.lower() in found.lower()
+    assert ("same in all runs" in found, "software differ" in found) == ("same" in str(said), "kernel" in str(said))
+
+
+def test_records_of_earlier_versions_do_not_say_what_differs() -> None:
+    document = finished(http_compare_header(), interleaved(), finished_at=END)
+    assert "environments" not in document
+    read = KINDS["http-compare"].read(document)
+    assert SAME not in read.comparison.notes
+
+
+def test_rounds_that_go_on_know_the_machine_of_the_earlier_ones(tmp_path: Path) -> None:
+    done = played(["6.1", "6.12", "6.12"])
+    begun = planner().answer(done).result
+    (tmp_path / "run.json").write_text(json.dumps(unfinished(http_compare_header(), begun)))
+    for one in done:
+        (tmp_path / one.path.name).mkdir()
+        (tmp_path / one.path.name / "run.json").write_text(json.dumps(one.document))
+    found = resumable(tmp_path)
+    assert found.experiment.answer(found.done).result == begun
 
 
 @pytest.mark.parametrize("ended", [False, True])

@@ -180,7 +180,7 @@ def disagreeing() -> Find:
         (varying(), Found.VARYING, "about ", True),
         (finds.find(finds.exactly(1 << 21)), Found.AT_LEAST, "at least 1,048,576 VMs", False),
         (finds.find(runs=3), Found.OPEN, "at least ", False),
-        (disagreeing(), Found.OPEN, "at least ", False),
+        (disagreeing(), Found.OPEN, "about ", False),
     ],
 )
 def test_a_search_says_whether_its_answer_is_exact(find: Find, found: Found, label: str, shaded: bool) -> None:

@@ -48,6 +48,16 @@ def test_the_shares_add_up_and_the_remainder_is_absent_or_idle() -> None:
     assert unaccounted_share(found, 4, 10 * S) == 0.375
 
 
+def test_the_time_of_an_open_loop_is_known_when_requests_waited_for_a_connection() -> None:
+    waited = rows(
+        {"connection": 0, "ok": 3, "busy_ns": 30 * S, "service_ns": 10 * S},
+        {"connection": 1, "cut": 5, "busy_ns": 25 * S},
+    )
+    assert time_shares(waited, 2, 10 * S, open_loop=True) == shares(service=0.5, idle=0.5)
+    assert time_shares(waited, 2, 10 * S) is None
+    assert time_shares(rows({"ok": 3, "busy_ns": 30 * S}), 2, 10 * S, open_loop=True) is None  # of version 0.1
+
+
 def test_an_interrupted_window_that_is_longer_than_known_still_adds_up() -> None:
     found = time_shares(rows({"ok": 1, "busy_ns": 3 * S, "service_ns": 3 * S}), 1, 2 * S)
     assert found == shares(service=1)

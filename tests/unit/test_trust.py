@@ -241,7 +241,7 @@ def test_the_machine_closest_to_its_ports_is_named() -> None:
 def test_nearly_all_files_open_is_not_trusted() -> None:
     trust = judge(engine("1"), engine("2", open_fds=1000))
     assert failing(trust) == ["open files"]
-    assert check(trust, "open files").detail == "engine 2: 1000 open, 1024 allowed"
+    assert check(trust, "open files").detail == "engine 2: 1,000 open, 1,024 allowed"
 
 
 def test_a_disturbed_window_cannot_hide_beside_quiet_ones() -> None:

@@ -15,6 +15,7 @@ from loadgen.model.units import (
     format_duration,
     format_size,
     format_window,
+    number,
     parse_duration_ns,
     parse_per_s,
     parse_rate_bps,
@@ -249,6 +250,14 @@ def test_the_default_window_has_a_name() -> None:
     assert [format_window(size) for size in (0, 16384)] == ["auto", "16K"]
 
 
-@pytest.mark.parametrize(("number", "text"), [(0, "0 VMs"), (1, "1 VM"), (4, "4 VMs")])
-def test_a_number_has_its_noun_in_the_right_form(number: int, text: str) -> None:
-    assert counted(number, "VM") == text
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(8705.3, "8,705"), (15880.2, "15,880"), (1e6, "1,000,000"), (50.0, "50"), (5.0014, "5.001"), (0.12346, "0.1235")],
+)
+def test_large_numbers_have_their_thousands_separated(value: float, text: str) -> None:
+    assert number(value) == text
+
+
+@pytest.mark.parametrize(("count", "text"), [(0, "0 VMs"), (1, "1 VM"), (4, "4 VMs")])
+def test_a_number_has_its_noun_in_the_right_form(count: int, text: str) -> None:
+    assert counted(count, "VM") == text

@@ -82,6 +82,7 @@ def _judge(played: Played[HttpPlan, TapeMeasured], evidence: TapeEvidence) -> Ht
         ),
         done=0 in measured.done,
         early=measured.early,
+        slots="streams" if plan.http2 else "connections",
     )
     tcp = judge_tcp(totals.tcp, 0, asked.target_of, len(asked.targets))
     if tcp is not None:

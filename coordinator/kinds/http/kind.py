@@ -165,4 +165,4 @@ def title(plan: HttpPlan) -> str:
     how = f"{rate}/s{' Poisson' if plan.poisson else ''} over " if plan.rate_per_s else ""
     total = f"{plan.total_requests:,} times · " if plan.total_requests else ""
     streams = f" x {plan.streams} streams (HTTP/2)" if plan.http2 else ""
-    return f"loadgen http · {what} · {total}{how}{plan.connections} connections{streams}"
+    return f"loadgen http · {what} · {total}{how}{plan.connections:,} connections{streams}"

@@ -41,7 +41,10 @@ def interleaved_blocks(judged: Judged[Any, Interleaved]) -> Iterator[Block]:
     result = judged.result
     found = result.comparison
     sides = _by_side(result, found)
+    names = tuple(side.name for side in found.sides)
     yield from _ratios(found)
+    yield from _unlike("What differs in the plans", found.plans, names)
+    yield from _unlike("What differs in the environments", found.environments, names)
     for name in dict.fromkeys(row.name for row in found.rows):
         yield _in_rounds(name, [row for row in found.rows if row.name == name], sides)
 

@@ -189,6 +189,8 @@ def _answer(find: Find) -> str:
     if capacity.found in (Found.EXACT, Found.VARYING):
         span = f", between {capacity.low:,} and {capacity.high:,}" if capacity.high > capacity.low else ""
         return f"The answer is {answer}{span}."
+    if capacity.disagree:
+        return f"The search is not over, and its runs disagree: so far, the answer is {answer}."
     return f"The answer is {answer}" + (f", and at most {capacity.high:,}." if capacity.high else ".")
 
 

@@ -10,7 +10,8 @@ from coordinator.output.html.blocks import Banner, Block, Folded, Items, Table, 
 from coordinator.output.html.from_text import verdict_words
 from coordinator.output.judged import RUNNING, Judged, verdict_of
 from coordinator.output.marks import EMULATED, marks_of
-from coordinator.output.stated import TRUST, Stated, stated
+from coordinator.output.one_machine import say_shared
+from coordinator.output.stated import TRUST, Stated, say_counts, stated
 from loadgen.model import emulated
 from loadgen.verdict.result import Verdict
 
@@ -90,14 +91,16 @@ def _blocks(judged: Judged[Any, Any], verdict: Verdict | None, marks: tuple[str,
     if disturbance is not None:
         undisturbed = f"None of the {disturbance.measured_s} measured seconds was disturbed on a load machine."
         yield Words(f"Disturbances: {disturbance.sentence or undisturbed}", "warn" if disturbance.sentence else "")
+    if shared := say_shared(judged.header):
+        yield Words(shared)
     if notes := tuple(getattr(judged.result, "notes", ())):
         yield Items("Notes", notes)
 
 
 def _checks(title: str, checks: list[Stated]) -> Iterator[Block]:
-    """The failed checks at once, all of them when asked for."""
+    """How many hold, failed or are not known; the failed ones at once, all of them when asked for."""
     failed = [one for one in checks if not one.check.ok]
-    count = f"{len(checks) - len(failed)} of {len(checks)} checks hold"
+    count = say_counts(checks)
     answer = f"{'No' if failed else 'Yes'}: {count}" if title.endswith("?") else count
     yield Words(f"{title} {answer}.", "bad" if failed else "good")
     if failed:
@@ -106,6 +109,12 @@ def _checks(title: str, checks: list[Stated]) -> Iterator[Block]:
 
 
 def _table(title: str, checks: list[Stated], left: int = 0, failed: str = "FAIL") -> Table:
-    rows = tuple(("ok" if one.check.ok else failed, one.group, one.check.name, one.words) for one in checks)
+    rows = tuple((_mark(one, failed), one.group, one.check.name, one.words) for one in checks)
     head = ("result", "of", "check", "measured, and the limit")
     return Table(title, head, rows, f"{left:,} more checks are left out; run.json has them." if left > 0 else "")
+
+
+def _mark(one: Stated, failed: str) -> str:
+    if not one.check.ok:
+        return failed
+    return "ok" if one.check.known else "not known"

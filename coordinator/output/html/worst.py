@@ -25,6 +25,15 @@ _EXCESS = 0.02
 _CONTRAST = 2.0
 """A moment stands out when it is so many times as bad as the median moment."""
 
+_FIFTHS = 5
+_TREND = 2.0
+"""A time that rises or falls steadily by so much is a trend."""
+
+_EVEN = 0.1
+"""Each fifth of the time must have this part of a trend: what comes all at once is a moment.  The last fifth may fall
+back by as much, because what is cut at the end has waited for less time than what was answered last.
+"""
+
 _LOST = {
     "failed": "in failed operations",
     "rest": "in rests after errors",
@@ -54,7 +63,7 @@ def _which(row: Row, rows: Sequence[Row], scene: Scene | None, word: str) -> str
     is_spec = isinstance(row, TargetResult)
     parts = []
     if isinstance(row, TargetResult) and row.conforming is not None:
-        parts.append(f"{row.conforming} of {row.requested} connections conform")
+        parts.append(f"{row.conforming:,} of {row.requested:,} connections conform")
     parts.append(f"{errors:,} failed operation{'s' * (errors != 1)}")
     if p99 is not None:
         compared = f" (median of the other {word}s: {text(statistics.median(others))} ms)" if others else ""
@@ -87,12 +96,16 @@ def _when(name: str, scene: Scene) -> str:
     line, at = scene.timeline, list(scene.names).index(name)
     judged = line.measured if line.measured.any() else np.ones_like(line.measured)
     failed = np.where(judged, line.failed[at], 0).astype(np.float64)
-    if failed.any():
-        return _when_failed(failed, scene)
     p99 = np.where(judged, line.p99_ms[at], np.nan)
     known = p99[~np.isnan(p99)]
+    trend = _trend(known)
+    if failed.any():
+        said = _when_failed(failed, scene)
+        return f"{said} Its 99th percentile {trend}." if trend else said
     if not len(known):
         return "When: nothing was answered at any time."
+    if trend:
+        return f"When: no single moment, but a trend; its 99th percentile {trend}."
     middle, highest = float(np.median(known)), float(known.max())
     if highest < _CONTRAST * middle:
         return f"When: no moment stands out; its 99th percentile is {text(float(known.min()))} to {text(highest)} ms."
@@ -101,6 +114,23 @@ def _when(name: str, scene: Scene) -> str:
         f"When: it was slowest {_span(first, last, scene)}, with a 99th percentile of {text(highest)} ms; "
         f"in half of the time it is below {text(middle)} ms{_overlap(first, last, scene)}."
     )
+
+
+def _trend(known: NDArray[np.float64]) -> str:
+    """From where to where a time moved steadily, as over a queue that grows; "" without a trend."""
+    if len(known) < _FIFTHS:
+        return ""
+    fifths = np.array([float(np.median(part)) for part in np.array_split(known, _FIFTHS)])
+    whole = float(fifths[-1] - fifths[0])
+    low, high = min(fifths[0], fifths[-1]), max(fifths[0], fifths[-1])
+    if high < _TREND * low or not whole:
+        return ""
+    *steps, last_step = np.diff(fifths) / whole
+    if min(steps) < _EVEN or last_step < -_EVEN:
+        return ""
+    verb = "rose" if whole > 0 else "fell"
+    first, last = (text(float(fifths[at])) for at in (0, -1))
+    return f"{verb} steadily, from {first} ms in the first fifth of the time to {last} ms in the last"
 
 
 def _when_failed(failed: NDArray[np.float64], scene: Scene) -> str:

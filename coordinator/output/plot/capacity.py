@@ -21,8 +21,6 @@ _LOOKS = {
     Seen.FAILED: ("does not conform", "X", "#2b7bba", "full"),
     Seen.UNKNOWN: ("not valid", "o", "#5a5a5a", "none"),
 }
-_ABOUT = {Found.EXACT: "", Found.VARYING: "about "}
-"""Before an answer that is not a lower bound, as in the report."""
 
 _AXES = {
     Wanted.CONNECTIONS: ("connections per VM", "conforming, %"),
@@ -114,7 +112,7 @@ def _answer(upper: Axes, lower: Axes, find: Find, *, invalid: bool) -> None:
     found = find.capacity
     if invalid or not found.value:
         return
-    has_interval = found.found in _ABOUT and found.high > found.low
+    has_interval = found.found in (Found.EXACT, Found.VARYING) and found.high > found.low
     for axes in (upper, lower):
         if has_interval:
             axes.axvspan(found.low, found.high, color=style.SHADE, alpha=0.45, linewidth=0)
@@ -122,7 +120,7 @@ def _answer(upper: Axes, lower: Axes, find: Find, *, invalid: bool) -> None:
     low, high = upper.get_xlim()
     is_right = found.value > (low * high) ** 0.5 if upper.get_xscale() == "log" else 2 * found.value > low + high
     upper.annotate(
-        f"{_ABOUT.get(found.found, 'at least ')}{find.wanted.words(found.value)}",
+        f"{found.qualifier}{find.wanted.words(found.value)}",
         (found.value, 0.04),
         (-3 if is_right else 3, 0),
         xycoords=("data", "axes fraction"),

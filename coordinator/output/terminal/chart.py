@@ -19,6 +19,7 @@ from coordinator.output.terminal.parts import (
     cut_title,
     plain_table,
     setup_line,
+    shared_lines,
     verdict_line,
     where,
 )
@@ -46,8 +47,9 @@ def _report(judged: Judged[SpecPlan, Sweep], words: Words) -> RenderableType:
     plan = header.plan
     parts: list[RenderableType] = [
         Text(f"{style_of(plan)} sweep over the number of VMs", "bold"),
-        Text(f"{plan.connections} connections per VM, {server_name(header)}, seed {plan.seed}"),
+        Text(f"{plan.connections:,} connections per VM, {server_name(header)}, seed {plan.seed}"),
         Text(setup_line(header)),
+        *shared_lines(header),
         Text(),
     ]
     if cut:

@@ -18,16 +18,16 @@ from coordinator.output.terminal.parts import (
     cut_title,
     plain_table,
     setup_line,
+    shared_lines,
     verdict_line,
     where,
 )
 from coordinator.output.terminal.repeats_report import title_of
 from coordinator.record.interleaved_result import Interleaved
-from loadgen.model.units import counted
+from loadgen.model.units import counted, number
 from loadgen.verdict.compare import CONFIDENCE, times
 from loadgen.verdict.compare_result import CompareRow, Comparison, Unlike
 from loadgen.verdict.relative_result import Difference
-from loadgen.verdict.repeats import number
 from loadgen.verdict.result import Verdict
 
 _WORDS = {
@@ -53,6 +53,7 @@ def print_interleaved(console: Console, judged: Judged[Any, Interleaved]) -> Non
     parts: list[RenderableType] = [
         Text(f"Runs in turns: {counted(len(result.plans), 'plan')}, {counted(result.rounds, 'round')}", "bold"),
         Text(setup_line(judged.header)),
+        *shared_lines(judged.header),
         Text(),
     ]
     if judged.cut:

@@ -18,12 +18,13 @@ from coordinator.output.terminal.parts import (
     cut_title,
     plain_table,
     setup_line,
+    shared_lines,
     verdict_line,
     where,
 )
 from coordinator.record.find_result import Find, FindStep, Wanted
 from loadgen.model.units import counted
-from loadgen.verdict.capacity import Found, Seen
+from loadgen.verdict.capacity import Seen
 from loadgen.verdict.result import Verdict
 
 _TITLES = {
@@ -44,6 +45,7 @@ def _report(judged: Judged[Any, Find]) -> RenderableType:
         Text(_TITLES[find.wanted], "bold"),
         Text(_fixed(find, judged.header.plan)),
         Text(setup_line(judged.header)),
+        *shared_lines(judged.header),
         Text(),
     ]
     if judged.cut:
@@ -74,8 +76,7 @@ def answer_of(find: Find) -> str:
     capacity = find.capacity
     if not capacity.value:
         return ""
-    about = {Found.EXACT: "", Found.VARYING: "about "}.get(capacity.found, "at least ")
-    return f"{about}{find.wanted.words(capacity.value)}"
+    return f"{capacity.qualifier}{find.wanted.words(capacity.value)}"
 
 
 def _curve(find: Find) -> RenderableType:

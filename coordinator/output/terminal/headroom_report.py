@@ -17,6 +17,7 @@ from coordinator.output.terminal.parts import (
     cut_title,
     plain_table,
     setup_line,
+    shared_lines,
     verdict_line,
     where,
     word_of,
@@ -36,6 +37,7 @@ def _report(judged: Judged[Any, HeadroomResult]) -> RenderableType:
     parts: list[RenderableType] = [
         Text("How far was the load generator from being the limit?", "bold"),
         Text(setup_line(judged.header)),
+        *shared_lines(judged.header),
         Text(),
     ]
     if judged.cut:

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from coordinator.output.judged import Judged
+from coordinator.output.one_machine import say_shared
 from coordinator.output.terminal import format as fmt
 from coordinator.output.terminal.canary import canary_lines
 from coordinator.output.terminal.engines import address_lines, engine_lines
@@ -114,6 +115,8 @@ def _setup(header: Header[HttpPlan], sent: int) -> Table:
     most = f"{fmt.count(plan.total_requests)} requests, at most " if plan.total_requests else ""
     add_row(grid, "measured", f"{most}{format_duration(plan.duration_ns)}{warm}")
     add_row(grid, "machine", setup_line(header))
+    if shared := say_shared(header):
+        add_row(grid, "shared", shared)
     add_row(grid, "loadgen", own_version(header))
     return grid
 
@@ -265,7 +268,7 @@ def _errors(targets: Iterable[HttpRow]) -> list[RenderableType]:
     table.add_column("targets, with counts")
     for name, counts in sorted(found.items(), key=lambda item: -sum(number for _, number in item[1])):
         whole = fmt.count(sum(number for _, number in counts))
-        add_row(table, name.lower().replace("_", " "), whole, some([f"{who} {count}" for who, count in counts]))
+        add_row(table, name.lower().replace("_", " "), whole, some([f"{who} {count:,}" for who, count in counts]))
     return [table, Text()]
 
 

@@ -23,7 +23,7 @@ def edge(result: RunResult) -> str:
     margin = result.margin
     if margin is None or not margin.is_edge:
         return ""
-    near = f"{margin.near_floor} of {result.requested_connections} connections are within 5 % of the floor"
+    near = f"{margin.near_floor:,} of {result.requested_connections:,} connections are within 5 % of the floor"
     return f"The score is on an edge: {near}."
 
 

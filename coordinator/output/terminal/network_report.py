@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from coordinator.output.judged import Judged
+from coordinator.output.one_machine import say_shared
 from coordinator.output.terminal import forward_tables, iperf_tables
 from coordinator.output.terminal.parts import (
     WIDTH,
@@ -42,6 +43,8 @@ def print_iperf(console: Console, judged: Judged[IperfPlan, IperfResult]) -> Non
         ("peer", f"{plan.host} port {plan.port}{f', {result.peer}' if result.peer else ''}"),
         ("tests", _iperf_tests(plan)),
     ]
+    shared = say_shared(judged.header)
+    setup += [("shared", shared)] if shared else []
     tables = iperf_tables.tables(plan, result.rows, ascii_only=console.options.ascii_only)
     _print(console, _parts(_iperf_title(plan), setup, tables, judged))
 

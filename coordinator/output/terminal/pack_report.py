@@ -66,7 +66,7 @@ def _setup(header: Header[PackPlan], result: PackResult) -> list[tuple[str, str]
     reserved = " and ".join(f"{format_size(size)} of {what}" for size, what in held if size)
     memory, disk = format_size(plan.keep_memory_bytes), format_size(plan.keep_disk_bytes)
     return [
-        ("VMs", f"driver {driver}, {server}, {plan.connections} connections at once in each"),
+        ("VMs", f"driver {driver}, {server}, {plan.connections:,} connections at once in each"),
         ("memory", f"guaranteed: {reserved} each" if reserved else "overbooked"),
         *([("", result.guarantee)] if result.guarantee else []),
         ("kept free", f"{memory} of memory, {disk} of disk"),

@@ -14,12 +14,13 @@ from rich.table import Table
 from rich.text import Text
 
 from coordinator.output.judged import RUNNING
+from coordinator.output.one_machine import say_shared
 from coordinator.output.terminal import format as fmt
 from coordinator.output.terminal.machines import say_offset
 from coordinator.record.fleet import FleetRecord
 from coordinator.record.header import Header
 from loadgen.model.http_plan import HttpPlan
-from loadgen.model.units import NS_PER_MS
+from loadgen.model.units import NS_PER_MS, number
 from loadgen.verdict.disturbance import Disturbance
 from loadgen.verdict.result import Check, Verdict
 from loadgen.verdict.slo import SloCheck
@@ -106,6 +107,12 @@ def setup_line(header: Header[Any]) -> str:
     return f"{environment.cpu or environment.architecture}, {cores}, Linux {environment.kernel}"
 
 
+def shared_lines(header: Header[Any]) -> list[RenderableType]:
+    """The line on servers that share the machine of the load generator; nothing when that is not known."""
+    said = say_shared(header)
+    return [Text(said)] if said else []
+
+
 def own_version(header: Header[Any]) -> str:
     """The version of loadgen, and the commit when it ran from a checkout."""
     return f"{header.environment.loadgen} {header.environment.git_commit[:12]}".strip()
@@ -148,8 +155,8 @@ def checks_table(title: str, checks: Sequence[Check], *, judged: bool = True, at
             table,
             mark,
             check.name,
-            f"{bound}{_number(check.value)}{unit}" if check.known else "unknown",
-            f"{check.relation} {_number(check.limit)}{unit}",
+            f"{bound}{number(check.value)}{unit}" if check.known else "unknown",
+            f"{check.relation} {number(check.limit)}{unit}",
             "" if (check.ok and check.known) or not judged else check.detail,
         )
     return table
@@ -175,7 +182,3 @@ def machines_table(fleet: FleetRecord) -> Table:
             f"{clock.error_ns / NS_PER_MS if clock else 0.0:.3f}",
         )
     return table
-
-
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if float(value).is_integer() or abs(value) >= 1000 else f"{value:.4g}"

@@ -17,14 +17,15 @@ from coordinator.output.terminal.parts import (
     cut_title,
     plain_table,
     setup_line,
+    shared_lines,
     verdict_line,
     where,
     word_of,
 )
 from loadgen.model.http_plan import HttpPlan
-from loadgen.model.units import counted
+from loadgen.model.units import counted, number
 from loadgen.verdict.ranks import CONFIDENCE
-from loadgen.verdict.repeats import OneOfMany, Repeats, RepeatsRow, number
+from loadgen.verdict.repeats import OneOfMany, Repeats, RepeatsRow
 
 _STANDS_OUT = "*"
 _MOST_COLUMNS = 4
@@ -40,6 +41,7 @@ def _parts(judged: Judged[Any, Repeats]) -> Iterator[RenderableType]:
     yield Text(f"Repeated {judged.header.kind.partition('-')[0]} run: {counted(repeats.asked, 'run')}", "bold")
     yield Text(_asked(plan))
     yield Text(setup_line(judged.header))
+    yield from shared_lines(judged.header)
     yield Text()
     if judged.cut:
         yield Text(f"{cut_title(judged.cut)}: {judged.cut}.", "bold yellow")

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from coordinator.output.judged import Judged
+from coordinator.output.one_machine import say_shared
 from coordinator.output.terminal import format as fmt
 from coordinator.output.terminal.canary import canary_lines
 from coordinator.output.terminal.counter_lines import counters_table, held_lines
@@ -120,7 +121,7 @@ def _setup(header: Header[SpecPlan]) -> RenderableType:
     plan, phases = header.plan, header.plan.phases
     grid = Table.grid(padding=(0, 2))
     engines = len(header.own_fleet.placement.workers) or plan.engines
-    load = f"{vms(plan.vms)} x {plan.connections} connections, {engines} engine{'s' * (engines > 1)}"
+    load = f"{vms(plan.vms)} x {plan.connections:,} connections, {engines} engine{'s' * (engines > 1)}"
     add_row(grid, "started", header.started_at)
     add_row(grid, "load", f"{load}, bound {plan.bound}, seed {plan.seed}")
     for line in engine_lines(header.own_fleet.engines):
@@ -132,6 +133,8 @@ def _setup(header: Header[SpecPlan]) -> RenderableType:
     for line in vm_lines(header.environment.server):
         add_row(grid, "VMs", line)
     add_row(grid, "machine", setup_line(header))
+    if shared := say_shared(header):
+        add_row(grid, "shared", shared)
     add_row(grid, "loadgen", own_version(header))
     return grid
 
@@ -153,7 +156,8 @@ def _headline(result: RunResult) -> RenderableType:
         return Text("Nothing was measured: there is no score.", "bold")
     whole = sum(row.complete for row in result.iterations)
     of = f"median of {whole} iterations" if whole > 1 else "one iteration" if whole else "one iteration, cut"
-    score = f"{result.conforming_connections} of {result.requested_connections} requested connections conform ({of})"
+    conforming, requested = fmt.count(result.conforming_connections or 0), fmt.count(result.requested_connections)
+    score = f"{conforming} of {requested} requested connections conform ({of})"
     if result.verdict is Verdict.INTERRUPTED:
         score = f"Stopped early, so this is not a score: {score}"
     if result.verdict is Verdict.DEGRADED:
@@ -291,7 +295,7 @@ def _errors(targets: Iterable[TargetResult]) -> list[RenderableType]:
     for row in targets:
         for name, number in row.errors.items():
             counts[name] += number
-            where[name].append(f"{row.name} {number}")
+            where[name].append(f"{row.name} {number:,}")
     if not counts:
         return []
     table = plain_table("Errors (median iteration)")

@@ -10,6 +10,7 @@ from rich.text import Text
 from coordinator.output.terminal import format as fmt
 from coordinator.output.terminal.intervals import Words
 from coordinator.output.terminal.parts import add_row, bullets, plain_table
+from loadgen.model.units import number
 from loadgen.verdict.http_result import StageRow
 from loadgen.verdict.slo import SloCheck
 
@@ -59,7 +60,7 @@ def _cells(row: StageRow, words: Words) -> Iterator[str]:
 def _objective(at: int, judged: Sequence[StageRow], words: Words) -> str:
     """In which stages the objective number `at` was missed."""
     first = judged[0].slos[at]
-    name = f"{first.name} {first.relation} {first.limit:g} {first.unit}"
+    name = f"{first.name} {first.relation} {number(first.limit)} {first.unit}"
     missed = [(row, row.slos[at]) for row in judged if not row.slos[at].ok]
     if not missed:
         return f"{name}: held in each"
@@ -71,5 +72,5 @@ def _objective(at: int, judged: Sequence[StageRow], words: Words) -> str:
 def _value(check: SloCheck, words: Words) -> str:
     if not check.known:
         return f"not known, {check.detail}"
-    value = f"{check.value:.4g} {check.unit}"
+    value = f"{number(check.value)} {check.unit}"
     return words.at_least(value) if check.at_least else value

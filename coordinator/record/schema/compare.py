@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from coordinator.record.schema.common import Count, Document, ExitCode, Fleet, Verdict
 from coordinator.record.schema.repeats import PlayedRun
@@ -64,6 +64,10 @@ class _CompareDocument(Document, kw_only=True):
     limits: Annotated[list[Limit], Meta(description="The limits of --fail-if-worse.")]
     comparison: Annotated[Comparison | None, Meta(description="What the runs say so far.")]
     runs: Annotated[list[PlayedRun], Meta(description="The runs, in the order in which they ran.")]
+    environments: Annotated[
+        list[Unlike] | UnsetType,
+        Meta(description="What differs in machine and software between the plans' runs; left out when not known."),
+    ] = UNSET
 
 
 class SpecCompareDocument(_CompareDocument, kw_only=True, tag_field="kind", tag="spec-compare"):

@@ -31,7 +31,8 @@ class FoundCapacity(Struct, kw_only=True):
             description="exact: all runs at the value conform, none one step above; varying: runs at the same number "
             "disagree, half of them conform at the value; at least: nothing is known above the value; none: the "
             "smallest number does not conform; unknown: no run conforms, and those at the smallest numbers were not "
-            "valid; open: the search is not over."
+            "valid; open: the search is not over. If runs disagree by then, the value, low and high are a first "
+            "estimate."
         ),
     ]
     value: Annotated[Count, Meta(description="The capacity; 0 without one.")]

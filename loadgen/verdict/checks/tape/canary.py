@@ -11,7 +11,8 @@ from loadgen.verdict.checks.tape.send_lateness import lateness_limit_ns
 from loadgen.verdict.evidence import Loop, TrustEvidence
 from loadgen.verdict.result import Check
 
-_NAME = "canary"
+CANARY = "canary"
+"""The name of the check."""
 
 
 def canary(evidence: TrustEvidence) -> Check | None:
@@ -32,17 +33,17 @@ def canary(evidence: TrustEvidence) -> Check | None:
     found = [(low / limits_ms[q], low, q, one) for one in known for q, low in _lows_ms(one)]
     if not found:
         why = next((one.why for one in evidence.canaries if one.why), f"fewer than {least} requests were answered")
-        return Check(name=_NAME, value=math.nan, limit=limits_ms[50], ok=True, unit="ms", detail=f"not known: {why}")
+        return Check(name=CANARY, value=math.nan, limit=limits_ms[50], ok=True, unit="ms", detail=f"not known: {why}")
     strain, low, q, worst = max(found, key=lambda one: one[0])
     unknown = len(evidence.canaries) - len(known)
     more = f"; not known for {unknown} of {len(evidence.canaries)} engines" if unknown else ""
     return Check(
-        name=_NAME,
+        name=CANARY,
         value=low,
         limit=limits_ms[q],
         ok=strain <= 1,
         unit="ms",
-        detail=f"engine {worst.engine} adds this to percentile {q} at least ({worst.requests} requests){more}",
+        detail=f"engine {worst.engine} adds this to percentile {q} at least ({worst.requests:,} requests){more}",
     )
 
 

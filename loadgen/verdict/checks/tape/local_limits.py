@@ -15,5 +15,5 @@ def local_limits(evidence: TrustEvidence) -> Check:
         value=failed,
         limit=0,
         ok=failed == 0,
-        detail=f"{failed} connects failed for lack of a local port or file descriptor",
+        detail=f"{failed:,} connects failed for lack of a local port or file descriptor",
     )

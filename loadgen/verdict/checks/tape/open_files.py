@@ -21,5 +21,5 @@ def open_files(evidence: TrustEvidence) -> Check | None:
         "open files",
         share,
         evidence.rules.max_fd_share,
-        detail=f"engine {worker}: {health.open_fds} open, {health.fd_limit} allowed",
+        detail=f"engine {worker}: {health.open_fds:,} open, {health.fd_limit:,} allowed",
     )

@@ -42,7 +42,7 @@ def open_lateness(evidence: TrustEvidence) -> Check | None:
         limit=rules.max_open_lateness_ns / NS_PER_MS,
         ok=value_ns <= rules.max_open_lateness_ns,
         unit="ms",
-        detail=f"percentile {q:.4g} of {sent} operations; connections were busy {100 * busy:.2g} % of the time",
+        detail=f"percentile {q:.4g} of {sent:,} operations; connections were busy {100 * busy:.2g} % of the time",
     )
 
 

@@ -28,7 +28,7 @@ def send_lateness(evidence: TrustEvidence) -> Check | None:
         if late_ns >= value_ns:
             value_ns = late_ns
             latest_ms = one.lateness.max_ns / NS_PER_MS
-            detail = f"engine {one.worker}: percentile {q:.4g} of {sent} operations; maximum {latest_ms:.1f} ms"
+            detail = f"engine {one.worker}: percentile {q:.4g} of {sent:,} operations; maximum {latest_ms:,.1f} ms"
     return Check(
         name="send lateness",
         value=value_ns / NS_PER_MS,
