@@ -1,7 +1,8 @@
 """Why more was asked than was done: what the measurement says of the limit, in one sentence.
 
-Only what was measured is claimed.  That the servers, or the network to them, were the limit is said only when the load
-generator passed its checks and had little part in the times.  How long a request takes at a lower load is not known.
+Only what was measured is claimed.  That the replies (the servers, or the network to them) were the limit is said only
+when the load generator passed its checks and had little part in the times.  How long a request takes at a lower load is
+not known.
 """
 
 from __future__ import annotations
@@ -152,12 +153,11 @@ def _slow(asked: Sequence[Asking], slow: SloCheck, trust: Trust) -> str:
 
 def _blame(those: Sequence[Asking], asked: Sequence[Asking]) -> str:
     if len(those) == len(asked):
-        who = "The server" if len(asked) == 1 else "The servers"
+        who = "the server" if len(asked) == 1 else "the servers"
     else:
         more = f" and {len(those) - _NAMED} more" if len(those) > _NAMED else ""
         who = ", ".join(one.name for one in those[:_NAMED]) + more
-    whom = "it" if len(those) == 1 else "them"
-    return f"{who} (or the network to {whom}), not the load generator, {_were(len(those))} the limit"
+    return f"The replies of {who}, not the load generator, were the limit"
 
 
 def _carried(those: Sequence[Asking], cell: Cell, connections: int, run: OfRun) -> str:
@@ -170,9 +170,10 @@ def _carried(those: Sequence[Asking], cell: Cell, connections: int, run: OfRun) 
         return "."
     most = connections * NS_PER_S / mean.low
     slots = run.slots if connections != 1 else run.slots[:-1]
+    carry = "carry" if connections != 1 else "carries"
     return (
-        f": a request took {_time(mean.low)} from sent to done (mean), and with that {connections:,} {slots} "
-        f"carr{'y' if connections != 1 else 'ies'} {_rate(most)}/s at most. More {run.slots} were not tried."
+        f": a request took {_time(mean.low)} from sent to done (mean), and with that {connections:,} {slots} {carry} "
+        f"{_rate(most)}/s at most. With more {run.slots}, the servers may do more."
     )
 
 

@@ -43,10 +43,10 @@ def said(plan: HttpPlan, given: Sequence[Snapshot], **changes: Any) -> str:
 
 def test_a_queue_that_is_left_names_the_rates_the_busy_connections_and_what_they_carry() -> None:
     assert said(ONE, given()) == (
-        "The server (or the network to it), not the load generator, was the limit: 200 requests/s were due and 39.6/s "
+        "The replies of the server, not the load generator, were the limit: 200 requests/s were due and 39.6/s "
         "completed; 1,600 still waited at the end, because no connection was free. All 4 connections were busy 99.9 % "
         "of the time: a request took 99.9 ms from sent to done (mean), and with that 4 connections carry 40/s at most. "
-        "More connections were not tried."
+        "With more connections, the servers may do more."
     )
 
 
@@ -72,12 +72,12 @@ def test_a_few_requests_that_wait_at_the_end_are_no_overload() -> None:
 
 def test_only_the_overloaded_target_is_named() -> None:
     plan = dataclasses.replace(ASKED, rate_per_s=110.0)  # three quarters of it for three quarters of the connections
-    assert said(plan, queued(plan, 0.1)).startswith("The servers (or the network to them), ")
+    assert said(plan, queued(plan, 0.1)).startswith("The replies of the servers, ")
     uneven = dataclasses.replace(
         plan, requests=(dataclasses.replace(plan.requests[0], weight=30), plan.requests[1]), connections=20
     )
     assert said(uneven, queued(uneven, 0.22)).startswith(
-        f"{uneven.targets[0].name} (or the network to it), not the load generator, was the limit: "
+        f"The replies of {uneven.targets[0].name}, not the load generator, were the limit: "
     )
 
 
@@ -100,9 +100,9 @@ def test_slow_replies_to_a_rate_that_was_kept_are_told_from_waits(slo: str) -> N
 def test_a_closed_loop_that_misses_an_objective_of_speed_waited_for_replies() -> None:
     text = said(CLOSED, snapshots(CLOSED))
     assert text == (
-        "The servers (or the network to them), not the load generator, were the limit: all 4 connections waited for "
+        "The replies of the servers, not the load generator, were the limit: all 4 connections waited for "
         "replies 100 % of the time: a request took 50 ms from sent to done (mean), and with that 4 connections carry "
-        "80/s at most. More connections were not tried."
+        "80/s at most. With more connections, the servers may do more."
     )
     rate = dataclasses.replace(PLAN, slos=("rate>2000/s",))
     assert said(rate, snapshots(rate)) == text
