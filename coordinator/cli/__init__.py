@@ -12,7 +12,6 @@ from click.exceptions import Abort, ClickException, Exit
 from coordinator.cli.commands import COMMANDS
 from coordinator.cli.lazy import LazyGroup
 from coordinator.cli.panels import CONTEXT
-from coordinator.output.stderr import say_once
 from coordinator.output.streams import (
     abandon_stdout,
     accept_all_text,
@@ -51,6 +50,8 @@ def _complain(message: str, hint: str = "", *, stopped: bool = False) -> None:
     """Say what was wrong.  A command that the user has stopped ends soon, although nobody may read stderr."""
     text = f"loadgen: {_one_line(message)}" + (f"\nhint: {hint}" if hint else "")
     if stopped:
+        from coordinator.output.stderr import say_once
+
         say_once(text)
         return
     with contextlib.suppress(OSError, AttributeError):  # stderr may be closed, or None

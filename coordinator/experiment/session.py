@@ -12,7 +12,6 @@ from rich.console import Console
 
 from coordinator.experiment.performance import Say, Session, Surroundings, cache_directory, perform, record_directory
 from coordinator.experiment.progress import fileset_progress
-from coordinator.experiment.resume import how_to_continue
 from coordinator.kinds.catalog import judges
 from coordinator.output.catalog import write
 from coordinator.output.harmless import Harmless
@@ -73,7 +72,7 @@ async def _play(session: Session, directory: Path, err: Console, pages: Open | N
         try:
             judged, outcome = await perform(session, directory, Surroundings(around=around, during=during, say=say))
         except NothingMeasuredError as error:  # its record is kept
-            if to_continue := how_to_continue(session.experiment.kind, directory):
+            if to_continue := _to_continue(session.experiment.kind, directory):
                 error.hint = f"play the runs: {to_continue}"
             raise
         if pages is not None:
@@ -91,12 +90,18 @@ async def _play(session: Session, directory: Path, err: Console, pages: Open | N
                 _say_on(err)(f"the run is over; its page stays at {pages.url} until Ctrl-C")
                 await interrupts.wait()
         stopped = outcome.failed or judged.result.verdict is Verdict.INTERRUPTED
-        if stopped and (to_continue := how_to_continue(judged.header.kind, judged.path)):
+        if stopped and (to_continue := _to_continue(judged.header.kind, judged.path)):
             _say_on(err)(f"to play the runs that are missing: {to_continue}")
         if outcome.failed:
             outcome.failed.after_result = True
             raise outcome.failed
         return int(judged.result.exit_code)
+
+
+def _to_continue(kind: str, path: Path) -> str:
+    from coordinator.experiment.resume import how_to_continue  # it imports all kinds of experiments
+
+    return how_to_continue(kind, path)
 
 
 def _report(file: Path, record: Path, say: Say) -> None:
