@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from selenium.webdriver import Chrome, ChromeOptions, ChromeService
+from selenium.webdriver.support.wait import WebDriverWait
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 
@@ -45,9 +46,10 @@ const done = arguments[arguments.length - 1];
 axe.run(document, {resultTypes: ["violations"]}).then(found => done(found.violations), error => done(String(error)));
 """
 
-_WITHOUT_NETWORK = ("data", "blob", "about", "file", "chrome")  # `chrome` is the page of a new tab
+_WITHOUT_NETWORK = ("data", "blob", "about", "file", "chrome", "chrome-untrusted")  # chrome: the page of a new tab
 _INSIDE = ("localhost", "127.0.0.1", "::1")
 
+_LOADS_S = 20.0
 _LOADED = "return document.readyState === 'complete'"
 
 
@@ -69,7 +71,7 @@ class Browser:
     def open(self, url: str) -> None:
         """Load the page, and return when it is complete."""
         self.driver.get(url)
-        assert self.run(_LOADED)
+        WebDriverWait(self.driver, _LOADS_S).until(lambda _: self.run(_LOADED))
 
     def open_file(self, path: Path) -> None:
         self.open(path.absolute().as_uri())

@@ -65,7 +65,7 @@ def test_a_sweep_interrupted_between_points_prints_the_finished_points(cache: Pa
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "1 of 2 points were measured" in out
+    assert "1 of 2 points was measured" in out
     assert "Conforming connections, all VMs together" in out
     assert "interrupted" in err
     assert loadgen("show", "run", cache=cache, cwd=tmp_path).code == 0
