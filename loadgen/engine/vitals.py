@@ -35,7 +35,7 @@ class PlayedTime:
     """Adds up what the process did while a segment was played, whatever it does before, between and after segments."""
 
     def __init__(self) -> None:
-        self._sum = Mark(0, 0, 0, 0)
+        self._sum = self._latest = Mark(0, 0, 0, 0)
         self._began: Mark | None = None
 
     def begin(self, mark: Mark) -> None:
@@ -48,19 +48,22 @@ class PlayedTime:
         self._began = None
 
     def until(self, mark: Mark) -> Mark:
-        """The totals of all segments until `mark`; `at_ns` of a total is the time that was played."""
-        began, total = self._began, self._sum
-        if began is None:
-            return total
-        known = mark.runqueue_ns >= 0 and began.runqueue_ns >= 0 and total.runqueue_ns >= 0
-        # The kernel's total decreases when a thread ends.
-        waited_ns = max(0, mark.runqueue_ns - began.runqueue_ns)
-        return Mark(
-            total.at_ns + max(0, mark.at_ns - began.at_ns),
-            total.cpu_ns + mark.cpu_ns - began.cpu_ns,
-            total.runqueue_ns + waited_ns if known else -1,
-            total.still_ns + mark.still_ns - began.still_ns,
-        )
+        """The totals of all segments until `mark`; `at_ns` of a total is the time that was played.
+
+        No total is below an earlier one: a segment may end before a mark that was taken while its end was on its way.
+        """
+        began, total, latest = self._began, self._sum, self._latest
+        if began is not None:
+            known = mark.runqueue_ns >= 0 and began.runqueue_ns >= 0 and total.runqueue_ns >= 0
+            waited_ns = total.runqueue_ns + mark.runqueue_ns - began.runqueue_ns
+            total = Mark(
+                max(latest.at_ns, total.at_ns + mark.at_ns - began.at_ns),
+                max(latest.cpu_ns, total.cpu_ns + mark.cpu_ns - began.cpu_ns),
+                max(latest.runqueue_ns, waited_ns) if known else -1,  # the kernel's decreases when a thread ends
+                max(latest.still_ns, total.still_ns + mark.still_ns - began.still_ns),
+            )
+        self._latest = total
+        return total
 
 
 class Vitals:

@@ -36,8 +36,8 @@ def test_only_time_within_segments_is_played() -> None:
     played = PlayedTime()
     assert played.until(Mark(50, 50, 50, 50)) == Mark(0, 0, 0, 0)
     played.begin(Mark(100, 10, 1, 0))
-    assert played.until(Mark(130, 30, 6, 2)) == Mark(30, 20, 5, 2)
     assert played.until(Mark(90, 11, 1, 0)) == Mark(0, 1, 0, 0)  # the engine waits for its start
+    assert played.until(Mark(130, 30, 6, 2)) == Mark(30, 20, 5, 2)
     played.end(Mark(140, 40, 9, 3))
     assert played.until(Mark(500, 45, 9, 99)) == Mark(40, 30, 8, 3)
     played.begin(Mark(600, 50, 9, 99))
@@ -51,3 +51,14 @@ def test_waiting_that_the_kernel_does_not_report_stays_unknown() -> None:
     played.begin(Mark(0, 0, -1, 0))
     played.end(Mark(10, 1, -1, 0))
     assert played.until(Mark(20, 2, -1, 0)) == Mark(10, 1, -1, 0)
+
+
+def test_a_total_is_never_below_an_earlier_one() -> None:
+    """The end of a segment is noted by its thread; until it is told, marks go on."""
+    played = PlayedTime()
+    played.begin(Mark(0, 0, 0, 0))
+    assert played.until(Mark(100, 50, 20, 1)) == Mark(100, 50, 20, 1)
+    played.end(Mark(90, 45, 25, 0))
+    assert played.until(Mark(200, 99, 0, 9)) == Mark(100, 50, 25, 1)
+    played.begin(Mark(300, 100, 5, 9))
+    assert played.until(Mark(310, 105, 7, 9)) == Mark(110, 55, 27, 1)
