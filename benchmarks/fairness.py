@@ -130,7 +130,7 @@ def answer(name: str, guilty: str, document: dict[str, Any]) -> dict[str, Any]:
         "slowest/fastest VM": _with_chance(fair),
         "engine": _with_chance(fair["clients"]),
         "named": [f"{one['name']} {_share(one)}" for one in (*vms, *engines)],
-        "right": verdict == "CONFORMING"
+        "right": verdict == "conforming"
         and fair["verdict"] == word
         and [one["name"] for one in vms] == named_vms
         and [one["name"] for one in engines] == named_engines,

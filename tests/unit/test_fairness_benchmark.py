@@ -18,7 +18,7 @@ def differing(*names: str) -> tuple[Differing, ...]:
 
 
 def document(
-    *, verdict: str = "CONFORMING", vms: tuple[str, ...] = (), engines: tuple[str, ...] = ()
+    *, verdict: str = "conforming", vms: tuple[str, ...] = (), engines: tuple[str, ...] = ()
 ) -> dict[str, Any]:
     clients = Clients(
         slowest_over_fastest=0.9, slowest_over_fastest_by_chance=0.98, differing=differing(*engines), explained=0.0
@@ -54,4 +54,4 @@ def test_the_right_one_is_named_and_nothing_else(
 def test_a_run_without_a_score_is_no_right_answer() -> None:
     invalid = {"verdict": "INVALID", "reasons": ["other processes"], "fairness": None}
     assert answer("equal", "", invalid) == {"verdict": "INVALID", "why": ["other processes"], "right": False}
-    assert answer("equal", "", document(verdict="NOT_CONFORMING"))["right"] is False
+    assert answer("equal", "", document(verdict="not conforming"))["right"] is False
