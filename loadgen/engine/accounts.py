@@ -76,7 +76,7 @@ class Accounts:
         """
         self._tcp.start(segment)
         mark = self._vitals.mark()
-        # Until the segment starts, the engine only waits: that is no part of the time of which it was busy for a share.
+        # The engine waits until the segment starts.  This wait must not count as time in which the engine was idle.
         self._played.begin(dataclasses.replace(mark, at_ns=max(mark.at_ns, segment.start_ns)))
         if not self._context.line_bps or self._context.is_open:
             return

@@ -22,7 +22,7 @@ from loadgen.model.outcome import Outcome
 from loadgen.schedule.arrivals import offset_pieces
 
 _NEVER = 1 << 63
-_BEHIND_NS = 10_000_000  # from here on, operations that cannot but be shed are shed many at once
+_BEHIND_NS = 10_000_000  # an engine that is this late sheds many operations at once
 _AT_ONCE = 2_048  # recording so many takes half a millisecond
 
 

@@ -50,7 +50,7 @@ class PlayedTime:
     def until(self, mark: Mark) -> Mark:
         """The totals of all segments until `mark`; `at_ns` of a total is the time that was played.
 
-        No total is below an earlier one: a segment may end before a mark that was taken while its end was on its way.
+        No total is below an earlier one, although the end of a segment may be told after marks that are later than it.
         """
         began, total, latest = self._began, self._sum, self._latest
         if began is not None:
@@ -59,7 +59,7 @@ class PlayedTime:
             total = Mark(
                 max(latest.at_ns, total.at_ns + mark.at_ns - began.at_ns),
                 max(latest.cpu_ns, total.cpu_ns + mark.cpu_ns - began.cpu_ns),
-                max(latest.runqueue_ns, waited_ns) if known else -1,  # the kernel's decreases when a thread ends
+                max(latest.runqueue_ns, waited_ns) if known else -1,  # the kernel's total falls when a thread ends
                 max(latest.still_ns, total.still_ns + mark.still_ns - began.still_ns),
             )
         self._latest = total
